@@ -1,0 +1,1 @@
+"""Make things go wrong, and search for the smallest way."""

@@ -1,0 +1,1 @@
+"""Say what events must look like and who relies on it."""

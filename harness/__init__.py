@@ -1,0 +1,1 @@
+"""Run a choreography, record what happens, and judge it."""

@@ -1,0 +1,1 @@
+"""Brokers: the port every broker answers, and its adapters."""

@@ -1,0 +1,1 @@
+"""Services: processes under one guard, their readiness and their logs."""

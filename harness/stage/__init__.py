@@ -1,0 +1,1 @@
+"""A stage: where a choreography runs."""

@@ -1,0 +1,1 @@
+"""What travels on a link: decoded, shown to interceptors, and passed on."""
