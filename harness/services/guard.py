@@ -61,9 +61,7 @@ class Root:
     def owns(self, entry: Entry) -> bool:
         """Say whether an orphan is this root's: seen before, in one of its sessions, or marked in its environment."""
         return (
-            (entry.pid, entry.born) in self.known
-            or entry.session in self.sessions
-            or self.mark in marks_of(entry.pid)
+            (entry.pid, entry.born) in self.known or entry.session in self.sessions or self.mark in marks_of(entry.pid)
         )
 
 
@@ -280,15 +278,16 @@ class Guard:
 
     def start(self, request: Message, env: dict[str, str], log: int) -> subprocess.Popen[bytes]:
         """Fork and execute, as another user where one is named."""
+        argv: list[str] = request["argv"]
         return subprocess.Popen(
-            request["argv"],
+            argv,
             env=env,
             cwd=request["cwd"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=self.die_with_guard,
+            preexec_fn=self.die_with_guard,  # noqa: PLW1509 (one thread only)
             **identity_of(request["user"]),
         )
 
@@ -370,7 +369,8 @@ class Guard:
     def end_everything(self) -> None:
         """Kill all descendants until none is left: those whose parent dies become our children, so none escapes."""
         while True:
-            for entry in beneath(children_by_parent().get(self.pid, []), children_by_parent()):
+            table = children_by_parent()
+            for entry in beneath(table.get(self.pid, []), table):
                 send_signal(entry.pid, signal.SIGKILL)
             try:
                 while os.waitpid(-1, os.WNOHANG)[0]:
