@@ -278,9 +278,9 @@ class Guard:
 
     def start(self, request: Message, env: dict[str, str], log: int) -> subprocess.Popen[bytes]:
         """Fork and execute, as another user where one is named."""
-        argv: list[str] = request["argv"]
+        user, group, groups = identity_of(request["user"])
         return subprocess.Popen(
-            argv,
+            request["argv"],
             env=env,
             cwd=request["cwd"],
             stdin=subprocess.DEVNULL,
@@ -288,7 +288,9 @@ class Guard:
             stderr=log,
             start_new_session=True,
             preexec_fn=self.die_with_guard,  # noqa: PLW1509 (one thread only)
-            **identity_of(request["user"]),
+            user=user,
+            group=group,
+            extra_groups=groups,
         )
 
     def die_with_guard(self) -> None:
@@ -387,14 +389,14 @@ def exit_of(status: int) -> Message:
     return {"code": os.WEXITSTATUS(status), "signal": None}
 
 
-def identity_of(user: str | None) -> Message:
-    """Return the arguments that make a child run as a user with that user's groups; none for the guard's own."""
+def identity_of(user: str | None) -> tuple[int | None, int | None, list[int] | None]:
+    """Return the ids of a user, its group and all its groups; None for each where the guard's own are to be kept."""
     if user is None:
-        return {}
+        return None, None, None
     import pwd
 
     record = pwd.getpwnam(user)
-    return {"user": record.pw_uid, "group": record.pw_gid, "extra_groups": os.getgrouplist(user, record.pw_gid)}
+    return record.pw_uid, record.pw_gid, os.getgrouplist(user, record.pw_gid)
 
 
 def reason_of(error: Exception, request: Message) -> Message:

@@ -303,7 +303,12 @@ class _Channel(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Tell everyone who still waits that the guard is gone."""
         self.lost.set_result(None)
-        waiting: tuple[asyncio.Future[Any], ...] = (self.ready, *self._starts.values(), *self._ends.values(), *self._answers.values())
+        waiting: tuple[asyncio.Future[Any], ...] = (
+            self.ready,
+            *self._starts.values(),
+            *self._ends.values(),
+            *self._answers.values(),
+        )
         for future in waiting:
             if not future.done():
                 future.set_exception(self._error())
