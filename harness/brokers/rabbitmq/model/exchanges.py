@@ -62,17 +62,22 @@ class Exchange:
         if self.kind == "fanout":
             yield from self.bindings
         elif self.kind == "topic":
-            words = tuple(routing_key.split("."))
+            words = words_of(routing_key)
             yield from (binding for binding in self.bindings if topic_matches(binding.routing_key, words))
         else:
             yield from (binding for binding in self.bindings if binding.routing_key == routing_key)
+
+
+def words_of(key: str) -> tuple[str, ...]:
+    """Return the words of a topic key; an empty key has none, as in RabbitMQ."""
+    return tuple(key.split(".")) if key else ()
 
 
 @lru_cache(maxsize=8192)
 def topic_matches(pattern: str, words: tuple[str, ...]) -> bool:
     """Return whether a topic pattern matches: ``*`` is one word, ``#`` any number of words, none included."""
     reachable = {0}
-    for part in pattern.split("."):
+    for part in words_of(pattern):
         if part == "#":
             reachable = set(range(min(reachable), len(words) + 1)) if reachable else set()
         else:

@@ -75,6 +75,7 @@ class Message:
         body: The content.
         persistent: Whether it survives a crash in a durable queue.
         expiration: Milliseconds it may wait at the head of a queue; None for ever.
+        copies: Further routing keys, from the headers CC and BCC.
     """
 
     exchange: str
@@ -83,6 +84,7 @@ class Message:
     body: bytes
     persistent: bool = False
     expiration: int | None = None
+    copies: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
