@@ -124,7 +124,7 @@ class Guard:
         self.pid = os.getpid()
         self.libc = ctypes.CDLL(None, use_errno=True)
         self.roots: dict[str, Root] = {}
-        self.ending: dict[str, int] = {}
+        self.ending: dict[str, list[int]] = {}
         self.incoming = bytearray()
         self.outgoing = bytearray()
         self.selector = selectors.DefaultSelector()
@@ -241,7 +241,7 @@ class Guard:
             case "signal":
                 self.signal_tree(request)
             case "end":
-                self.ending[request["id"]] = request["request"]
+                self.ending.setdefault(request["id"], []).append(request["request"])
                 self.continue_ending(request["id"])
             case "tree":
                 self.answer(request["request"], [entry.pid for entry in self.tree(request["id"])])
@@ -366,7 +366,8 @@ class Guard:
         if left or (root is not None and root.alive):
             return
         self.roots.pop(name, None)
-        self.answer(self.ending.pop(name), [])
+        for request in self.ending.pop(name):
+            self.answer(request, [])
 
     def end_everything(self) -> None:
         """Kill all descendants until none is left: those whose parent dies become our children, so none escapes."""
