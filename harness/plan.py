@@ -17,7 +17,7 @@ import msgspec
 
 from misstep.harness.errors import PlanError
 
-Moment: TypeAlias = Literal["publish", "published", "deliver", "ack", "drive", "quiet", ""]
+Moment: TypeAlias = Literal["publish", "published", "deliver", "ack", "acked", "drive", "quiet", ""]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Site:
     Attributes:
         moment: ``publish``: a message has left the service and not reached the broker. ``published``: the broker has it.
             ``deliver``: a message is about to reach the consumer. ``ack``: a settlement has left the consumer and not reached
-            the broker. ``drive``: before the first driver. ``quiet``: when all has fallen silent.
+            the broker. ``acked``: the broker has it. ``drive``: before the first driver. ``quiet``: when all has fallen silent.
         service: The service that publishes or consumes.
         event: The event type.
         message: The causal name of the message.
