@@ -7,7 +7,7 @@ virtual host in RabbitMQ, a topic prefix elsewhere. Spaces are cheap to make and
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -96,8 +96,12 @@ class Space(Protocol):
     def url(self, host: str, port: int) -> str:
         """Return the URL, credentials and space included, that a service is given for its link at ``host:port``."""
 
-    async def queues(self) -> tuple[QueueState, ...]:
-        """Ask for all queues as they are now; exact in ``ready``, though perhaps not in ``unacked``.
+    async def queues(self, names: Collection[str] | None = None) -> tuple[QueueState, ...]:
+        """Ask for queues as they are now; exact in ``ready``, though perhaps not in ``unacked``.
+
+        Args:
+            names: The queues to ask for; one that is gone, or that is another connection's own, is left out. None asks
+                for all that there are, which is slower.
 
         Raises:
             BrokerFailed: The broker did not answer.

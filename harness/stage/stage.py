@@ -1,0 +1,271 @@
+"""A stage: one choreography's services, running on a broker space and stores of their own, every link in our hands.
+
+It is opened once and serves one fresh run, or many warm ones: the same processes, new sagas with new keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from misstep.harness.brokers.port import Broker, Space
+from misstep.harness.choreography.words import Choreography, Service
+from misstep.harness.errors import PlanError, ServiceFailed
+from misstep.harness.outside.externals import Call, Externals
+from misstep.harness.services.guardian import Guard
+from misstep.harness.services.ports import PortLease, lease_port
+from misstep.harness.services.service import ProcessEnd, RunningService
+from misstep.harness.services.sockets import Address, addresses_of
+from misstep.harness.stage.assembly import Addresses, Scope, launch_of, scope_of, wants_port
+from misstep.harness.stores.port import Store
+from misstep.harness.wire.amqp.session import AmqpSession
+from misstep.harness.wire.facts import Fact
+from misstep.harness.wire.interceptor import Action, Control, Heard
+from misstep.harness.wire.link import Link
+from misstep.harness.wire.relay import Relay
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What a stage is built from; all of it but the space and the stores outlives the stage.
+
+    Attributes:
+        kind: Which stage it is: ``embedded``, ``local``, ``docker``, ``remote``.
+        guard: Starts every process.
+        broker: Where the space is.
+        space: The stage's own part of the broker.
+        stores: The stage's own stores, by name.
+        folder: Where logs go; it exists.
+        clock: Seconds, from any origin, never going back.
+        environment: What services inherit.
+    """
+
+    kind: str
+    guard: Guard
+    broker: Broker
+    space: Space
+    stores: Mapping[str, Store]
+    folder: Path
+    clock: Callable[[], float]
+    environment: Mapping[str, str]
+
+
+class Listening(Protocol):
+    """Who hears everything that happens on a stage: the run in progress."""
+
+    def heard(self, fact: Fact, control: Control) -> Heard:
+        """Record a fact and name it."""
+
+    def intercept(self, heard: Heard) -> Action:
+        """Answer a fact."""
+
+    def killed(self, service: str) -> None:
+        """An interceptor had the service killed; its processes are gone."""
+
+    def called(self, call: Call) -> None:
+        """A service called an external."""
+
+    def ended(self, end: ProcessEnd) -> None:
+        """A process ended."""
+
+    def happened(self, service: str, what: str, incarnation: int) -> None:
+        """A service was ``started``, became ``ready``, was ``stopped`` or ``killed``."""
+
+
+class Stage:
+    """A choreography's services on links, broker space and stores of their own.
+
+    Attributes:
+        choreography: What runs.
+        means: What it runs on.
+        services: The running services, by name.
+        links: Each service's link to the broker.
+        store_links: The link of each service to each TCP store.
+        stub: The externals.
+        runs: How many runs it has served.
+        spoilt: Why it must not serve another run; empty while it may.
+    """
+
+    def __init__(self, choreography: Choreography, means: Means, listening: Listening) -> None:
+        self.choreography = choreography
+        self.means = means
+        self.listening = listening
+        self.services: dict[str, RunningService] = {}
+        self.links: dict[str, Link] = {}
+        self.store_links: dict[tuple[str, str], Relay] = {}
+        self.stub = Externals(choreography.externals, lambda call: self.listening.called(call))
+        self.runs = 0
+        self.spoilt = ""
+        self._ports: dict[str, PortLease] = {}
+        self._closing = AsyncExitStack()
+
+    @property
+    def scope(self) -> Scope:
+        """What names in the templates of drivers, probes and views mean here."""
+        return scope_of(self._addresses(None), self.means.environment)
+
+    async def open(self) -> None:
+        """Start everything and wait until every service is ready.
+
+        Raises:
+            ServiceFailed: A service could not be started or did not become ready; nothing is left running.
+        """
+        try:
+            await self._open()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """End the services, close the links, discard the broker space and the stores."""
+        await self._closing.aclose()
+
+    def kill(self, service: str) -> None:
+        """Kill a service's processes at once, without waiting for anything; it stays down."""
+        running = self.services[service]
+        running.kill_now()
+        self.listening.happened(service, "killed", running.incarnation)
+
+    async def stop(self, service: str) -> None:
+        """Ask a service to end, and wait until it has."""
+        running = self.services[service]
+        await running.stop()
+        self.listening.happened(service, "stopped", running.incarnation)
+
+    async def start(self, service: str) -> None:
+        """Start a service that does not run, and wait until it is ready.
+
+        Raises:
+            ServiceFailed: It did not become ready.
+        """
+        running = self.services[service]
+        if running.running:
+            return
+        await running.spawn()
+        if service in self.links:
+            self.links[service].incarnation = running.incarnation
+        self.listening.happened(service, "started", running.incarnation)
+        await running.until_ready()
+        self.listening.happened(service, "ready", running.incarnation)
+
+    def link(self, service: str) -> Link:
+        """Return a service's link to the broker.
+
+        Raises:
+            PlanError: There is none.
+        """
+        if service not in self.links:
+            raise PlanError(f"service {service!r} has no link to the broker; these have: {', '.join(self.links)}")
+        return self.links[service]
+
+    def store_link(self, service: str, store: str) -> Relay:
+        """Return a service's link to a TCP store.
+
+        Raises:
+            PlanError: There is none.
+        """
+        if (service, store) not in self.store_links:
+            known = ", ".join(f"{one} to {other}" for one, other in self.store_links) or "none"
+            raise PlanError(f"service {service!r} has no link to a store {store!r}; links to stores: {known}")
+        return self.store_links[service, store]
+
+    async def _open(self) -> None:
+        closing, means = self._closing, self.means
+        closing.push_async_callback(means.space.discard)
+        for store in means.stores.values():
+            closing.push_async_callback(store.discard)
+        await self.stub.open()
+        closing.push_async_callback(self.stub.close)
+        for service in self.choreography.services.values():
+            await self._connect(service)
+        real = await self._real()
+        for service in self.choreography.services.values():
+            launch = launch_of(service, self.choreography, self._addresses(service, real), means.environment)
+            running = RunningService(
+                launch,
+                means.guard,
+                means.folder,
+                consumers=lambda name=service.name: self.consumers(name),  # type: ignore[misc]
+                on_end=lambda end: self.listening.ended(end),
+            )
+            self.services[service.name] = running
+            closing.push_async_callback(running.kill)
+        await self._start_all()
+
+    async def _connect(self, service: Service) -> None:
+        """Open a service's links, and lease it a port where it wants one."""
+        if wants_port(service, self.choreography):
+            lease = lease_port()
+            self._closing.callback(lease.release)
+            self._ports[service.name] = lease
+        if service.broker:
+            link = Link(
+                service.name,
+                self.means.space.endpoint,
+                AmqpSession,
+                listener=lambda fact, control: self.listening.heard(fact, control),
+                on_kill=self.kill,
+                clock=self.means.clock,
+            )
+            link.interceptors.append(lambda heard: self.listening.intercept(heard))
+            await link.open()
+            self._closing.push_async_callback(link.close)
+            self.links[service.name] = link
+        for name, store in self.means.stores.items():
+            if store.endpoint is not None:
+                relay = Relay(service.name, store.endpoint, clock=self.means.clock)
+                await relay.open()
+                self._closing.push_async_callback(relay.close)
+                self.store_links[service.name, name] = relay
+
+    async def _start_all(self) -> None:
+        """Start each service once those it comes after are ready."""
+        ready = {name: asyncio.Event() for name in self.services}
+
+        async def start(name: str) -> None:
+            for other in self.choreography.services[name].after:
+                await ready[other].wait()
+            await self.start(name)
+            ready[name].set()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name in self.services:
+                    group.create_task(start(name))
+        except* ServiceFailed as failures:
+            raise ServiceFailed("\n".join(str(failure) for failure in failures.exceptions)) from failures.exceptions[0]
+
+    async def _real(self) -> dict[str, frozenset[Address]]:
+        """Return where broker and stores really are, which services must not be connected to."""
+        places = {"broker": self.means.space.endpoint} if self.links else {}
+        places |= {name: store.endpoint for name, store in self.means.stores.items() if store.endpoint is not None}
+        return {name: await addresses_of(endpoint.host, endpoint.port) for name, endpoint in places.items()}
+
+    def _addresses(self, service: Service | None, real: Mapping[str, frozenset[Address]] | None = None) -> Addresses:
+        """Return where everything is: as one service is told, by its own links, or as the harness sees it."""
+        space = self.means.space
+        link = self.links.get(service.name) if service else None
+        endpoint = space.endpoint
+        if service is None:
+            broker = space.url(endpoint.host, endpoint.port)
+        else:
+            broker = space.url(link.host, link.port) if link else ""
+        links = {"broker": Address(link.host, link.port)} if link else {}
+        stores: dict[str, Mapping[str, str]] = {}
+        for name, store in self.means.stores.items():
+            relay = self.store_links.get((service.name, name)) if service else None
+            stores[name] = store.parts(relay.host, relay.port) if relay else store.parts()
+            if relay:
+                links[name] = Address(relay.host, relay.port)
+        return Addresses(
+            broker=broker,
+            stores=stores,
+            externals=self.stub.urls,
+            ports={name: lease.port for name, lease in self._ports.items()},
+            links=links,
+            real=real or {},
+        )
