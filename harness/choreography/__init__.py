@@ -1,1 +1,1 @@
-"""The system under test as declared: words, and the file they are written in."""
+"""The choreography: the system under test, as declared in a file or in code, and what its texts mean."""

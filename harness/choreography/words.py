@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+    Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 else:
     # msgspec reads histories back by these types, and knows no recursive alias.
     Json = Any
+
+SelectorPart: TypeAlias = Literal["routing_key", "queue", "topic", "exchange", "header", "property", "body"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,11 @@ class Selector:
     Attributes:
         part: Which part of the message: ``routing_key``, ``queue``, ``topic``, ``exchange``, ``header``, ``property``
             or ``body``.
-        path: The name of the header or property, or the JSON path in the body; empty for the other parts.
+        path: The name of the header or property, or the JSON path in the body (or a regular expression between slashes,
+            searched in its text); empty for the other parts.
     """
 
-    part: Literal["routing_key", "queue", "topic", "exchange", "header", "property", "body"]
+    part: SelectorPart
     path: str = ""
 
     def __str__(self) -> str:
@@ -80,8 +83,8 @@ class Service:
 
     Attributes:
         name: Its name, unique in the choreography.
-        processes: Command templates by process name; a service of one process calls it ``main``. A command is split as a
-            shell splits words, but no shell runs it.
+        processes: Command templates by process name; a service of one process calls it ``main``. A command is split as
+            a shell splits words, but no shell runs it.
         env: Environment templates, added to a copy of the harness's own environment.
         cwd: Its working directory, relative to the choreography's folder.
         ready: When it counts as ready.
@@ -164,8 +167,9 @@ class Driver:
         json: The data; strings in it are templates (``{faker.name}``, ``{correlation}``), drawn from the seed.
         headers: HTTP or message headers; templates.
         properties: Message properties for ``publish``; templates.
-        correlation: How the driver knows its saga: ``response:json:PATH``, ``response:header:NAME``, ``output:json:PATH``
-            (a command's), or a template that supplies the id, available as ``{correlation}`` in ``json``.
+        correlation: How the driver knows its saga: ``response:json:PATH``, ``response:header:NAME``,
+            ``output:json:PATH`` (a command's), or a template that supplies the id, available as ``{correlation}`` in
+            the others.
         saga: Which saga it starts; empty means the only one.
         accepts: HTTP statuses that mean the stimulus was taken; empty means any below 400.
         within: The deadline of the stimulus itself.
