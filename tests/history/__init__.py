@@ -1,0 +1,1 @@
+"""Histories: names, causes, what a recorder writes down."""
