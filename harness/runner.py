@@ -1,16 +1,21 @@
-"""The result of a run, in words that go anywhere as JSON."""
+"""Run a plan on a stage, and judge what happened.
+
+``run`` is the one way from a plan to a verdict: the explorer, the pytest plugin and the commands all go through it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from misstep.harness.checkers.verdict import Answer, Verdict
+from misstep.harness.checkers.judge import judge
+from misstep.harness.checkers.registry import BUILT_IN
+from misstep.harness.checkers.verdict import Answer, Case, Checker, Verdict, overall
+from misstep.harness.disturbance import Arm
 from misstep.harness.history.history import History
 from misstep.harness.plan import Plan
-
-if TYPE_CHECKING:
-    pass
+from misstep.harness.stage.performance import Performance
+from misstep.harness.stage.stage import Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +39,50 @@ class Run:
     stage: str
     warm: bool = False
     seconds: float = 0.0
+
+
+async def run(
+    stage: Stage,
+    plan: Plan,
+    *,
+    arm: Arm,
+    clean: Sequence[History] = (),
+    checkers: Sequence[Checker] = BUILT_IN,
+    strict: bool = False,
+) -> Run:
+    """Run a plan on an open stage and judge it.
+
+    Args:
+        stage: Where; a stage that has served earlier runs serves this one warm.
+        plan: What to drive, and which faults to make.
+        arm: Makes faults of the plan's data.
+        clean: Histories of fault-free runs of the same drives, to learn from and to compare with.
+        checkers: Who judges.
+        strict: Whether warnings count as invalid.
+
+    Raises:
+        PlanError: The plan does not fit the choreography.
+    """
+    warm = stage.runs > 0
+    performance = Performance(stage, plan, arm, clean)
+    history = await performance.perform()
+    verdicts = judged(stage, history, clean, checkers)
+    answer = overall(verdicts, strict=strict)
+    if answer != "valid":
+        stage.spoilt = stage.spoilt or f"a run on it was {answer}"
+    return Run(
+        plan=plan,
+        history=history,
+        verdicts=verdicts,
+        answer=answer,
+        stage=stage.means.kind,
+        warm=warm,
+        seconds=stage.now(),
+    )
+
+
+def judged(
+    stage: Stage, history: History, clean: Sequence[History], checkers: Sequence[Checker]
+) -> tuple[Verdict, ...]:
+    """Ask every checker about a history."""
+    return judge(Case(choreography=stage.choreography, history=history, clean=tuple(clean)), checkers)

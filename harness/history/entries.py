@@ -19,6 +19,7 @@ from misstep.harness.wire.facts import Outcome
 
 Result: TypeAlias = Literal["ok", "fail", "unknown"]
 CauseKind: TypeAlias = Literal["driver", "declared", "inferred", "unknown"]
+FaultChange: TypeAlias = Literal["armed", "fired", "healed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,7 +282,7 @@ class FaultEvent:
     at: float
     number: int
     fault: Fault
-    what: Literal["armed", "fired", "healed"]
+    what: FaultChange
     detail: str = ""
 
 

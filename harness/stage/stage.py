@@ -9,12 +9,17 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, TypeAlias
 
 from misstep.harness.brokers.port import Broker, Space
 from misstep.harness.choreography.words import Choreography, Service
 from misstep.harness.errors import PlanError, ServiceFailed
+from misstep.harness.history import entries
+from misstep.harness.history.handling import Taught
+from misstep.harness.history.history import History
+from misstep.harness.history.recorder import Recorder
 from misstep.harness.outside.externals import Call, Externals
 from misstep.harness.services.guardian import Guard
 from misstep.harness.services.ports import PortLease, lease_port
@@ -23,10 +28,11 @@ from misstep.harness.services.sockets import Address, addresses_of
 from misstep.harness.stage.assembly import Addresses, Scope, launch_of, scope_of, wants_port
 from misstep.harness.stores.port import Store
 from misstep.harness.wire.amqp.session import AmqpSession
-from misstep.harness.wire.facts import Fact
-from misstep.harness.wire.interceptor import Action, Control, Heard
+from misstep.harness.wire.interceptor import Interceptor
 from misstep.harness.wire.link import Link
 from misstep.harness.wire.relay import Relay
+
+ProcessEvent: TypeAlias = Literal["started", "ready", "exited", "stopped", "killed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,34 +60,15 @@ class Means:
     environment: Mapping[str, str]
 
 
-class Listening(Protocol):
-    """Who hears everything that happens on a stage: the run in progress."""
-
-    def heard(self, fact: Fact, control: Control) -> Heard:
-        """Record a fact and name it."""
-
-    def intercept(self, heard: Heard) -> Action:
-        """Answer a fact."""
-
-    def killed(self, service: str) -> None:
-        """An interceptor had the service killed; its processes are gone."""
-
-    def called(self, call: Call) -> None:
-        """A service called an external."""
-
-    def ended(self, end: ProcessEnd) -> None:
-        """A process ended."""
-
-    def happened(self, service: str, what: str, incarnation: int) -> None:
-        """A service was ``started``, became ``ready``, was ``stopped`` or ``killed``."""
-
-
 class Stage:
     """A choreography's services on links, broker space and stores of their own.
 
     Attributes:
         choreography: What runs.
         means: What it runs on.
+        history: The record of the run in progress; before the first, that of setting the stage up.
+        recorder: Writes it.
+        interceptors: Who answers what is heard on the links to the broker; may change at any time.
         services: The running services, by name.
         links: Each service's link to the broker.
         store_links: The link of each service to each TCP store.
@@ -90,16 +77,19 @@ class Stage:
         spoilt: Why it must not serve another run; empty while it may.
     """
 
-    def __init__(self, choreography: Choreography, means: Means, listening: Listening) -> None:
+    def __init__(self, choreography: Choreography, means: Means) -> None:
         self.choreography = choreography
         self.means = means
-        self.listening = listening
+        self.history = History()
+        self.recorder = Recorder(choreography.events, self.history, self.now)
+        self.interceptors: list[Interceptor] = []
         self.services: dict[str, RunningService] = {}
         self.links: dict[str, Link] = {}
         self.store_links: dict[tuple[str, str], Relay] = {}
-        self.stub = Externals(choreography.externals, lambda call: self.listening.called(call))
+        self.stub = Externals(choreography.externals, self._called)
         self.runs = 0
         self.spoilt = ""
+        self._origin = means.clock()
         self._ports: dict[str, PortLease] = {}
         self._closing = AsyncExitStack()
 
@@ -124,17 +114,35 @@ class Stage:
         """End the services, close the links, discard the broker space and the stores."""
         await self._closing.aclose()
 
+    def now(self) -> float:
+        """Return seconds since the run in progress began."""
+        return self.means.clock() - self._origin
+
+    def begin(self, taught: Taught | None) -> History:
+        """Begin the next run: its history, with what stands on the stage already.
+
+        Args:
+            taught: What led to what in clean runs.
+        """
+        self.runs += 1
+        self._origin = self.means.clock()
+        self.history = History()
+        self.recorder.begin(self.history, taught=taught)
+        for name, running in self.services.items():
+            self._happened(name, "ready" if running.running else "exited", running.incarnation)
+        return self.history
+
     def kill(self, service: str) -> None:
         """Kill a service's processes at once, without waiting for anything; it stays down."""
         running = self.services[service]
         running.kill_now()
-        self.listening.happened(service, "killed", running.incarnation)
+        self._happened(service, "killed", running.incarnation)
 
     async def stop(self, service: str) -> None:
         """Ask a service to end, and wait until it has."""
         running = self.services[service]
         await running.stop()
-        self.listening.happened(service, "stopped", running.incarnation)
+        self._happened(service, "stopped", running.incarnation)
 
     async def start(self, service: str) -> None:
         """Start a service that does not run, and wait until it is ready.
@@ -148,9 +156,9 @@ class Stage:
         await running.spawn()
         if service in self.links:
             self.links[service].incarnation = running.incarnation
-        self.listening.happened(service, "started", running.incarnation)
+        self._happened(service, "started", running.incarnation)
         await running.until_ready()
-        self.listening.happened(service, "ready", running.incarnation)
+        self._happened(service, "ready", running.incarnation)
 
     def link(self, service: str) -> Link:
         """Return a service's link to the broker.
@@ -189,12 +197,14 @@ class Stage:
                 launch,
                 means.guard,
                 means.folder,
-                consumers=lambda name=service.name: self.consumers(name),  # type: ignore[misc]
-                on_end=lambda end: self.listening.ended(end),
+                consumers=partial(self.recorder.wire.consumer_count, service.name),
+                on_end=self._ended,
             )
             self.services[service.name] = running
             closing.push_async_callback(running.kill)
         await self._start_all()
+        states = await means.space.queues()
+        self.recorder.asked(await means.space.routes(), [state.name for state in states])
 
     async def _connect(self, service: Service) -> None:
         """Open a service's links, and lease it a port where it wants one."""
@@ -207,11 +217,11 @@ class Stage:
                 service.name,
                 self.means.space.endpoint,
                 AmqpSession,
-                listener=lambda fact, control: self.listening.heard(fact, control),
+                listener=self.recorder.heard,
                 on_kill=self.kill,
                 clock=self.means.clock,
             )
-            link.interceptors.append(lambda heard: self.listening.intercept(heard))
+            link.interceptors.append(self.recorder.answering(self.interceptors))
             await link.open()
             self._closing.push_async_callback(link.close)
             self.links[service.name] = link
@@ -238,6 +248,30 @@ class Stage:
                     group.create_task(start(name))
         except* ServiceFailed as failures:
             raise ServiceFailed("\n".join(str(failure) for failure in failures.exceptions)) from failures.exceptions[0]
+
+    def _happened(self, service: str, what: ProcessEvent, incarnation: int, detail: str = "") -> None:
+        self.history.append(
+            entries.Process(at=self.now(), service=service, what=what, incarnation=incarnation, detail=detail)
+        )
+
+    def _ended(self, end: ProcessEnd) -> None:
+        """Note that a process ended; when nobody had asked it to, that is its own doing."""
+        if not end.asked:
+            self._happened(end.service, "exited", end.incarnation, f"process {end.process} {end.exit}")
+
+    def _called(self, call: Call) -> None:
+        self.history.append(
+            entries.Called(
+                at=self.now(),
+                external=call.external,
+                request=f"{call.method} {call.path}",
+                status=call.status if call.answered else 0,
+                once=call.once,
+                repeat=call.replay,
+                headers=call.headers,
+                body=call.body,
+            )
+        )
 
     async def _real(self) -> dict[str, frozenset[Address]]:
         """Return where broker and stores really are, which services must not be connected to."""

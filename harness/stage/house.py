@@ -1,0 +1,135 @@
+"""What outlives a run: the guard, the broker, the database servers; and the stages that are opened on them.
+
+::
+
+    async with House.open("embedded", choreography) as house:
+        async with house.stage() as stage:
+            run = await runner.run(stage, plan, arm=arm)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Literal, Self, TypeAlias, get_args
+
+from misstep.harness.brokers.port import Broker
+from misstep.harness.choreography.words import Choreography
+from misstep.harness.errors import PartMissing
+from misstep.harness.services.guardian import Guard
+from misstep.harness.stage.stage import Means, Stage
+from misstep.harness.stores.port import Store, StoreServer
+
+Kind: TypeAlias = Literal["embedded", "local", "docker", "remote"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+class House:
+    """The guard, the broker and the database servers of one invocation.
+
+    Attributes:
+        kind: Which stages are opened here.
+        choreography: What runs on them.
+        broker: The broker, started.
+        folder: Where logs and store files go while the house stands.
+    """
+
+    def __init__(
+        self, kind: Kind, choreography: Choreography, *, folder: Path, environment: Mapping[str, str], label: str = ""
+    ) -> None:
+        self.kind = kind
+        self.choreography = choreography
+        self.folder = folder
+        self.guard = Guard()
+        self._environment = environment
+        self._label = label or f"{os.getpid():x}"
+        self._numbers = itertools.count(1)
+        self._closing = AsyncExitStack()
+        self._servers: dict[str, StoreServer] = {}
+        self.broker: Broker
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, kind: Kind, choreography: Choreography, *, environment: Mapping[str, str] | None = None, label: str = ""
+    ) -> AsyncIterator[Self]:
+        """Start what all stages share; end it with everything under it afterwards.
+
+        Args:
+            kind: ``embedded``, ``local``, ``docker`` or ``remote``.
+            choreography: What is to run.
+            environment: What services inherit; that of this process where None.
+            label: Tells apart the names that concurrent houses make on a shared broker, such as a worker's name.
+
+        Raises:
+            PartMissing: This machine does not have what the kind needs.
+            BrokerFailed: The broker did not start.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="misstep-"))
+        house = cls(
+            kind, choreography, folder=folder, environment=os.environ if environment is None else environment, label=label
+        )
+        try:
+            await house._start()
+            yield house
+        finally:
+            await house._closing.aclose()
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    @asynccontextmanager
+    async def stage(self) -> AsyncIterator[Stage]:
+        """Open a fresh stage: a broker space of its own, new stores, new processes.
+
+        Raises:
+            ServiceFailed: A service did not become ready.
+            StoreFailed: A store could not be made.
+        """
+        stage = await self.fresh()
+        try:
+            yield stage
+        finally:
+            await stage.close()
+
+    async def fresh(self) -> Stage:
+        """Open a fresh stage that the caller closes; see :meth:`stage`."""
+        name = f"misstep-{self._label}-{next(self._numbers)}"
+        folder = self.folder / name
+        folder.mkdir()
+        async with AsyncExitStack() as undo:
+            space = await self.broker.space(name)
+            undo.push_async_callback(space.discard)
+            stores: dict[str, Store] = {}
+            for store_name, server in self._servers.items():
+                stores[store_name] = await server.fresh(f"{name}-{store_name}", folder)
+                undo.push_async_callback(stores[store_name].discard)
+            undo.pop_all()
+        means = Means(
+            kind=self.kind,
+            guard=self.guard,
+            broker=self.broker,
+            space=space,
+            stores=stores,
+            folder=folder,
+            clock=asyncio.get_running_loop().time,
+            environment=self._environment,
+        )
+        stage = Stage(self.choreography, means)
+        await stage.open()
+        return stage
+
+    async def _start(self) -> None:
+        self._closing.push_async_callback(self.guard.close)
+        self.broker = await self._make_broker()
+        self._closing.push_async_callback(self.broker.close)
+        await self.broker.start()
+        for store in self.choreography.stores.values():
+            server = self._make_server(store)
+            self._closing.push_async_callback(server.close)
+            await server.start()
+            self._servers[store.name] = server

@@ -1,0 +1,208 @@
+"""One run on a stage: arm the faults, drive, wait until it is quiet, heal, wait again, and look at the world.
+
+What is quiet is decided by :mod:`misstep.harness.quiescence`; here the facts are gathered for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from misstep.harness.choreography.words import Choreography, Ending
+from misstep.harness.disturbance import Arm, Disturbance
+from misstep.harness.errors import DriverFailed, PlanError, StageError
+from misstep.harness.history import entries
+from misstep.harness.history.handling import learn_causes
+from misstep.harness.history.history import History
+from misstep.harness.outside.drivers import Driven
+from misstep.harness.plan import Drive, Fault, Plan
+from misstep.harness.stage.clients import Clients
+from misstep.harness.stage.stage import Stage
+from misstep.harness.stage.stillness import Stillness
+from misstep.harness.wire.interceptor import FORWARD, Action, Control, Heard
+
+
+class Performance:
+    """The run in progress; also the :class:`~misstep.harness.disturbance.Ground` that its faults stand on.
+
+    Args:
+        stage: Where.
+        plan: What to drive, and which faults to make.
+        arm: Makes faults of the plan's data.
+        clean: Histories of fault-free runs of the same drives, to learn from.
+    """
+
+    def __init__(self, stage: Stage, plan: Plan, arm: Arm, clean: Sequence[History] = ()) -> None:
+        self.stage = stage
+        self.plan = plan
+        self.history = stage.begin(learn_causes(clean) if clean else None)
+        self.clients = Clients(stage, seed=plan.seed)
+        self.stillness = Stillness(stage, clean, self._pending)
+        self._sagas = 0
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._work: set[asyncio.Task[None]] = set()
+        self._faults = [self._at_work(number, fault, arm) for number, fault in enumerate(plan.faults, 1)]
+
+    async def perform(self) -> History:
+        """Run the whole plan and return what happened; an error of the stage is noted in it, and leaves it unknown.
+
+        Raises:
+            PlanError: The plan does not fit the choreography.
+        """
+        try:
+            await self.begin()
+            for drive in self.plan.drives:
+                await self.drive(drive)
+            await self.finish()
+        except StageError as error:
+            self.note("stage failed", str(error))
+        finally:
+            await self.end()
+        return self.history
+
+    async def begin(self) -> None:
+        """Arm every fault.
+
+        Raises:
+            PlanError: A fault does not fit the choreography.
+        """
+        for number, disturbance in enumerate(self._faults, 1):
+            await disturbance.arm()
+            self._fault_event(number, "armed")
+        self.stage.interceptors[:] = [disturbance.intercept for disturbance in self._faults]
+
+    async def drive(self, drive: Drive) -> Driven:
+        """Run a driver; its saga's views are watched from then on.
+
+        Raises:
+            DriverFailed: There is no such driver.
+        """
+        if drive.driver not in self.choreography.drivers:
+            known = ", ".join(self.choreography.drivers) or "none is declared"
+            raise DriverFailed(f"there is no driver {drive.driver!r}; drivers: {known}")
+        self._sagas += 1
+        return await self.clients.drive(self._sagas, drive)
+
+    async def quiet(self, within: float | None = None) -> bool:
+        """Wait until nothing is left to happen, or the deadline; record which it was."""
+        seen = await self.stillness.wait(within)
+        self.history.append(seen)
+        return seen.quiet
+
+    async def finish(self) -> None:
+        """Wait until it is quiet, heal every fault, wait again, and look at the world."""
+        await self.quiet()
+        if self._faults:
+            for disturbance in self._faults:
+                await disturbance.quiet()
+            await self.heal()
+            await self.quiet()
+        await self.clients.look()
+
+    async def heal(self) -> None:
+        """Undo what faults still do."""
+        self.stage.interceptors.clear()
+        for number, disturbance in enumerate(self._faults, 1):
+            await disturbance.heal()
+            self._fault_event(number, "healed")
+
+    async def end(self) -> None:
+        """Stop watching, and leave the stage as it was: no timer, no interceptor, no fault."""
+        await self.clients.close()
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        self.stage.interceptors.clear()
+        for disturbance in self._faults:
+            try:
+                await disturbance.heal()
+            except StageError as error:
+                self.note("stage failed", f"while healing: {error}")
+        self._report_links()
+
+    def note(self, what: str, text: str, *, unknown: bool = True) -> None:
+        """Record something about the run itself; where ``unknown``, its verdict cannot be valid, and the stage is spoilt."""
+        self.history.append(entries.Note(at=self.now(), what=what, text=text, unknown=unknown))
+        if unknown:
+            self.stage.spoilt = self.stage.spoilt or text
+
+    # -- the ground that faults stand on
+
+    @property
+    def choreography(self) -> Choreography:
+        """What runs here."""
+        return self.stage.choreography
+
+    def now(self) -> float:
+        """Return seconds since the run began."""
+        return self.stage.now()
+
+    def later(self, delay: float, action: Callable[[], None]) -> None:
+        """Call ``action`` after ``delay`` seconds; the run is not quiet until then."""
+
+        def fire() -> None:
+            self._timers.discard(timer)
+            action()
+
+        timer = asyncio.get_running_loop().call_later(delay, fire)
+        self._timers.add(timer)
+
+    def link(self, service: str) -> Control:
+        """Return a service's link to the broker, as the recorder sees it."""
+        return self.stage.recorder.control(self.stage.link(service))
+
+    def store_link(self, service: str, store: str) -> Control:
+        """Return a service's link to a TCP store."""
+        return self.stage.store_link(service, store)
+
+    def kill(self, service: str) -> None:
+        """Kill the service's whole process tree at once; it stays down."""
+        self._known(service)
+        self.stage.kill(service)
+
+    async def stop(self, service: str) -> None:
+        """Ask the service to end and wait until it has."""
+        self._known(service)
+        await self.stage.stop(service)
+
+    async def start(self, service: str) -> None:
+        """Start the service and wait until it is ready."""
+        self._known(service)
+        await self.stage.start(service)
+
+    def freeze(self, service: str, frozen: bool) -> None:
+        """Suspend the service's processes, or let them go on."""
+        self._known(service)
+        self.stage.services[service].freeze(frozen)
+
+    async def crash_broker(self) -> None:
+        """Kill the broker as a power cut would."""
+        await self.stage.means.broker.crash()
+
+    async def restart_broker(self) -> None:
+        """Start the broker again, with the durable state it had."""
+        await self.stage.means.broker.restart()
+
+    # -- within
+
+    def _known(self, service: str) -> None:
+        if service not in self.stage.services:
+            raise PlanError(f"there is no service {service!r}; services: {', '.join(self.stage.services)}")
+
+    def _at_work(self, number: int, fault: Fault, arm: Arm) -> Disturbance:
+        return arm(fault, self, lambda detail: self._fault_event(number, "fired", detail))
+
+    def _fault_event(self, number: int, what: entries.FaultChange, detail: str = "") -> None:
+        fault = self.plan.faults[number - 1]
+        self.history.append(entries.FaultEvent(at=self.now(), number=number, fault=fault, what=what, detail=detail))
+
+    def _pending(self) -> list[str]:
+        """Say what is still to come of the run's own making."""
+        return [f"{len(self._timers)} timers of faults"] if self._timers else []
+
+    def _report_links(self) -> None:
+        """Note what went wrong in our own links, and what they did not understand."""
+        for name, link in self.stage.links.items():
+            for error in link.errors:
+                self.note("own error", f"link of {name}: {type(error).__name__}: {error}")
+            link.errors.clear()
