@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import fields
 
@@ -9,8 +10,8 @@ from misstep.harness.choreography.reading import shown
 from misstep.harness.choreography.requests import METHODS, check_pattern, split_part, split_request
 from misstep.harness.choreography.rules import exactly_one, known_name, only_with, template, templates
 from misstep.harness.choreography.scopes import mentions, shape_of_answer, shape_of_driver, shape_of_look
-from misstep.harness.choreography.templates import nearest
-from misstep.harness.choreography.words import Answer, Choreography, Driver, Effect, Json, Probe, View
+from misstep.harness.choreography.templates import nearest, texts
+from misstep.harness.choreography.words import Answer, Choreography, Driver, Effect, Probe, View
 from misstep.harness.errors import Problem
 
 
@@ -76,15 +77,6 @@ def sends_correlation(driver: Driver) -> bool:
         return True
     sent = [driver.http, driver.publish, driver.exchange, driver.command, *texts(driver.json)]
     return any(mentions(text, "correlation") for text in (*sent, *driver.headers.values(), *driver.properties.values()))
-
-
-def texts(value: Json) -> Iterator[str]:
-    """Yield every text in JSON data."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (dict, list)):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from texts(inner)
 
 
 def driver_templates(place: str, driver: Driver, choreography: Choreography) -> Iterator[Problem]:
@@ -170,6 +162,9 @@ def sql_of(place: str, store: str, sql: str, choreography: Choreography) -> Iter
         yield Problem(f"{place}.store", "", "the store that sql asks")
     if not sql.strip():
         yield Problem(f"{place}.sql", "", "the query to ask")
+    for name in re.findall(r"\{(\w+)\}", sql):
+        if name != "correlation" and nearest(name, ["correlation"]):
+            yield Problem(f"{place}.sql", shown(sql), f"no {{{name}}} in it", "did you mean {correlation}?")
     if store in choreography.stores and choreography.stores[store].kind == "tcp":
         yield Problem(f"{place}.store", shown(store), "a store that speaks SQL: sqlite or postgres")
 

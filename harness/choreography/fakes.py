@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from misstep.harness.choreography.plain import plain
 from misstep.harness.choreography.words import Json
+
+if TYPE_CHECKING:
+    from faker.generator import Generator
 
 
 class Fakes(Mapping[str, Json]):
@@ -26,14 +29,25 @@ class Fakes(Mapping[str, Json]):
         self.seed = seed
         self.locale = locale
 
+    def renew(self, seed: int | str) -> None:
+        """Draw from another stream from now on."""
+        self.seed = seed
+        if "_generator" in self.__dict__:
+            self._generator.seed_instance(str(seed))
+
     @cached_property
-    def _methods(self) -> dict[str, Callable[..., Any]]:
+    def _generator(self) -> Generator:
         from faker import Factory  # takes a tenth of a second: only who draws pays
 
         generator = Factory.create(self.locale)
         generator.seed_instance(str(self.seed))
-        names = {name for provider in generator.providers for name in dir(provider) if not name.startswith("_")}
-        methods = {name: getattr(generator, name, None) for name in sorted(names)}
+        return generator
+
+    @cached_property
+    def _methods(self) -> dict[str, Callable[..., Any]]:
+        providers = self._generator.providers
+        names = {name for provider in providers for name in dir(provider) if not name.startswith("_")}
+        methods = {name: getattr(self._generator, name, None) for name in sorted(names)}
         return {name: method for name, method in methods.items() if callable(method)}
 
     def __getitem__(self, expression: str) -> Json:

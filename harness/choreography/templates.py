@@ -117,6 +117,15 @@ def expand_command(command: str, scope: Mapping[str, object]) -> tuple[str, ...]
     return tuple(expand(word, scope) for word in words)
 
 
+def texts(value: Json) -> Iterator[str]:
+    """Yield every text in JSON data."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from texts(inner)
+
+
 def split(text: str) -> tuple[str | Hole, ...]:
     """Split a template as :func:`parse` does, with an error of our own tree.
 
