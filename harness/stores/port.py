@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from misstep.harness.brokers.port import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a query brought.
+
+    Attributes:
+        columns: The names of its columns.
+        rows: Its rows, in the order that the store gave them.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
 
 
 class Store(Protocol):
@@ -28,18 +42,11 @@ class Store(Protocol):
             port: The link's port.
         """
 
-    async def query(self, sql: str, params: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Ask the store, without locking a service out, and return the rows.
+    async def query(self, sql: str, params: Sequence[object] = ()) -> Rows:
+        """Ask the store, without locking a service out.
 
         Raises:
             StoreFailed: It could not be asked; the message has the query and the store's own words.
-        """
-
-    async def columns(self, sql: str, params: Sequence[object] = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Ask the store and return the names of the columns with the rows.
-
-        Raises:
-            StoreFailed: As for :meth:`query`.
         """
 
     async def discard(self) -> None:
