@@ -13,7 +13,7 @@ FILLED: Final = "…"
 BROKER: Final = ("url", "host", "port", "user", "password", "vhost")
 STORES: Final = {
     "sqlite": ("url", "path"),
-    "postgres": ("url", "host", "port"),
+    "postgres": ("url", "host", "port", "user", "password", "database"),
     "tcp": ("url", "host", "port"),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from misstep.harness.choreography.plain import text_of
@@ -11,7 +11,7 @@ from misstep.harness.choreography.requests import matches
 from misstep.harness.choreography.words import Effect
 from misstep.harness.errors import StoreFailed
 from misstep.harness.outside.calls import Call, part_of
-from misstep.harness.outside.queries import Query, bind
+from misstep.harness.outside.queries import Askable, ask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,23 +30,21 @@ class Count:
 
 
 async def measure(
-    effect: Effect, *, calls: Iterable[Call], query: Query, kinds: Mapping[str, str], correlation: str = ""
+    effect: Effect, *, calls: Iterable[Call], stores: Mapping[str, Askable], correlation: str = ""
 ) -> Count:
     """Count an effect.
 
     Args:
         effect: The effect.
         calls: Every call of externals in the run.
-        query: Asks a store.
-        kinds: The kind of each store, by name.
+        stores: The stores, by name.
         correlation: The saga that a query with ``{correlation}`` is asked for.
     """
     if effect.external:
         return Count(effect=effect.name, counts=count_calls(effect, calls))
-    sql, parameters = bind(effect.sql, kinds[effect.store], correlation)
     try:
-        found = await query(effect.store, sql, parameters)
-        return Count(effect=effect.name, counts=count_rows(found.rows))
+        _, rows = await ask(stores[effect.store], effect.sql, correlation)
+        return Count(effect=effect.name, counts=count_rows(rows))
     except (StoreFailed, ValueError) as error:
         return Count(effect=effect.name, error=f"effects.{effect.name} could not be counted: {error}")
 
@@ -76,7 +74,7 @@ def counts_as(effect: Effect, call: Call) -> bool:
     return understood and (call.status < 400 or not effect.status)
 
 
-def count_rows(rows: Iterable[object]) -> dict[str, int]:
+def count_rows(rows: Iterable[Sequence[object]]) -> dict[str, int]:
     """Read counts from a query's rows: business key and count; the same key twice is added up.
 
     Raises:
@@ -84,13 +82,12 @@ def count_rows(rows: Iterable[object]) -> dict[str, int]:
     """
     counts: Counter[str] = Counter()
     for row in rows:
-        values = tuple(row) if isinstance(row, (tuple, list)) else (row,)
-        if len(values) != 2:
-            raise ValueError(f"a row is {values!r}: expected two columns, business key and count")
-        key, count = values
+        if len(row) != 2:
+            raise ValueError(f"a row is {row!r}: expected two columns, business key and count")
+        key, count = row
         try:
             number = int(str(count)) if count is not None else 0
         except ValueError as error:
-            raise ValueError(f"a row is {values!r}: expected a whole number in its second column") from error
+            raise ValueError(f"a row is {row!r}: expected a whole number in its second column") from error
         counts["" if key is None else text_of(key)] += number
     return dict(counts)

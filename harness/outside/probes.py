@@ -17,7 +17,7 @@ from misstep.harness.choreography.templates import expand, expand_command
 from misstep.harness.choreography.words import Json, Probe
 from misstep.harness.errors import StoreFailed
 from misstep.harness.outside.commands import RunCommand, run_command
-from misstep.harness.outside.queries import Query, Rows, bind
+from misstep.harness.outside.queries import Askable, ask
 from misstep.harness.outside.wording import ending, excerpt, reason
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ class Means:
 
     Attributes:
         client: Sends HTTP requests.
-        query: Asks a store.
-        kinds: The kind of each store, by name.
+        stores: The stores, by name.
         run: Runs a command.
         folder: Where commands run.
         environment: The environment that commands are given.
@@ -57,8 +56,7 @@ class Means:
     """
 
     client: httpx.AsyncClient
-    query: Query
-    kinds: Mapping[str, str]
+    stores: Mapping[str, Askable]
     run: RunCommand = run_command
     folder: Path = Path()
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
@@ -88,7 +86,7 @@ async def look(
     scope = {**scope, "correlation": correlation} if correlation else scope
     try:
         if probe.sql:
-            value: Json = await ask(probe, correlation, means)
+            value: Json = records(*await ask(means.stores[probe.store], probe.sql, correlation))
         elif probe.http:
             value = await fetch(probe, scope, means)
         else:
@@ -103,24 +101,14 @@ async def look(
     return Look(probe=probe.name, value=value)
 
 
-async def ask(probe: Probe, correlation: str, means: Means) -> Json:
-    """Ask a store.
-
-    Raises:
-        StoreFailed: It could not be asked.
-    """
-    sql, parameters = bind(probe.sql, means.kinds[probe.store], correlation)
-    return records(await means.query(probe.store, sql, parameters))
-
-
-def records(found: Rows) -> Json:
+def records(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Json:
     """Return rows as one table for each, by column; a column's second namesake is called ``name#2``."""
     seen: Counter[str] = Counter()
-    columns = []
-    for column in found.columns:
+    names = []
+    for column in columns:
         seen[column] += 1
-        columns.append(f"{column}#{seen[column]}" if seen[column] > 1 else column)
-    return [dict(zip(columns, cast("Sequence[Json]", plain(list(row))), strict=True)) for row in found.rows]
+        names.append(f"{column}#{seen[column]}" if seen[column] > 1 else column)
+    return [dict(zip(names, map(plain, row), strict=True)) for row in rows]
 
 
 async def fetch(probe: Probe, scope: Mapping[str, object], means: Means) -> Json:

@@ -4,45 +4,46 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 HOLE = "{correlation}"
 LITERAL = re.compile(r"('(?:[^']|'')*')")
-MARKS: Final = {"sqlite": "?", "postgres": "%s"}
+MARKS: Final = {"qmark": "?", "format": "%s"}
 
 
-class Rows(Protocol):
-    """What a query brought."""
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """The names of the columns."""
+class Askable(Protocol):
+    """A store that can be asked: the part of :class:`misstep.harness.stores.port.Store` that is needed here."""
 
     @property
-    def rows(self) -> Sequence[Sequence[object]]:
-        """The rows, in the order that the store gave them."""
+    def paramstyle(self) -> Literal["qmark", "format"]:
+        """How a query marks its parameters (PEP 249)."""
 
-
-class Query(Protocol):
-    """Asks a store."""
-
-    async def __call__(self, store: str, sql: str, parameters: Sequence[object]) -> Rows:
-        """Ask a store by its name.
+    async def columns(self, sql: str, params: Sequence[object] = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Ask, and return the names of the columns with the rows.
 
         Raises:
             StoreFailed: It could not be asked.
         """
 
 
-def bind(sql: str, kind: str, correlation: str) -> tuple[str, tuple[str, ...]]:
-    """Replace every ``{correlation}`` by a parameter, in the way of a kind of store.
+async def ask(store: Askable, sql: str, correlation: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Ask a store for one saga, if the query does.
+
+    Raises:
+        StoreFailed: It could not be asked.
+    """
+    return await store.columns(*bind(sql, store.paramstyle, correlation))
+
+
+def bind(sql: str, paramstyle: str, correlation: str) -> tuple[str, tuple[str, ...]]:
+    """Replace every ``{correlation}`` by a parameter, in the way of a store.
 
     Quotes around it are taken away, and inside a longer literal it is concatenated, so that no correlation, whatever it
     holds, is ever read as SQL. Everything else stays as it is.
 
     Args:
         sql: The query as declared.
-        kind: ``sqlite`` or ``postgres``.
+        paramstyle: How the store marks parameters: ``qmark`` or ``format``.
         correlation: The value.
 
     Returns:
@@ -50,10 +51,10 @@ def bind(sql: str, kind: str, correlation: str) -> tuple[str, tuple[str, ...]]:
     """
     if HOLE not in sql:
         return sql, ()
-    mark = MARKS[kind]
+    mark = MARKS[paramstyle]
     parts = []
     for part in LITERAL.split(sql):
-        text = part.replace("%", "%%") if kind == "postgres" else part
+        text = part.replace("%", "%%") if paramstyle == "format" else part
         if part == f"'{HOLE}'":
             parts.append(mark)
         elif part.startswith("'"):
