@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import random
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from misstep.harness.choreography.plain import plain
@@ -36,25 +37,20 @@ class Fakes(Mapping[str, Json]):
             self._generator.seed_instance(str(seed))
 
     @cached_property
-    def _generator(self) -> Generator:
-        from faker import Factory  # takes a tenth of a second: only who draws pays
+    def _stream(self) -> random.Random:
+        return random.Random(str(self.seed))
 
-        generator = Factory.create(self.locale)
-        generator.seed_instance(str(self.seed))
-        return generator
-
-    @cached_property
-    def _methods(self) -> dict[str, Callable[..., Any]]:
-        providers = self._generator.providers
-        names = {name for provider in providers for name in dir(provider) if not name.startswith("_")}
-        methods = {name: getattr(self._generator, name, None) for name in sorted(names)}
-        return {name: method for name, method in methods.items() if callable(method)}
+    @property
+    def _methods(self) -> Mapping[str, Callable[..., Any]]:
+        return _generator(self.locale)[1]
 
     def __getitem__(self, expression: str) -> Json:
         name, arguments = parse_call(expression)
-        if name not in self._methods:
+        generator, methods = _generator(self.locale)
+        if name not in methods:
             raise KeyError(expression)
-        return plain(self._methods[name](**arguments))
+        generator.random = self._stream
+        return plain(methods[name](**arguments))
 
     def __contains__(self, expression: object) -> bool:
         try:
@@ -67,6 +63,17 @@ class Fakes(Mapping[str, Json]):
 
     def __len__(self) -> int:
         return len(self._methods)
+
+
+@cache
+def _generator(locale: str) -> tuple[Any, Mapping[str, Callable[..., Any]]]:
+    """Return Faker's generator with its methods; all streams share it, since making one takes a tenth of a second."""
+    from faker import Factory  # itself slow to load: only who draws pays
+
+    generator = Factory.create(locale)
+    names = {name for provider in generator.providers for name in dir(provider) if not name.startswith("_")}
+    methods = {name: getattr(generator, name, None) for name in sorted(names)}
+    return generator, {name: method for name, method in methods.items() if callable(method)}
 
 
 def parse_call(expression: str) -> tuple[str, dict[str, Any]]:

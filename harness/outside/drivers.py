@@ -88,6 +88,7 @@ async def drive(
     saga: int,
     scope: Mapping[str, object],
     fakes: Mapping[str, object],
+    keys: Mapping[str, object],
     means: Means,
 ) -> Driven:
     """Give one stimulus, and learn which saga it started.
@@ -97,15 +98,16 @@ async def drive(
         drive: The data that replaces its own, by top-level field; texts in it are templates, too.
         saga: The saga's ordinal within the plan, from 1.
         scope: What names in templates mean on this stage.
-        fakes: What ``{faker.…}`` draws: a stream of this drive's own, such as ``Fakes(f"{seed}/driver/{saga}")``.
+        fakes: What ``{faker.…}`` draws in data: the same in each run of a plan, such as ``Fakes(f"{seed}/driver/{saga}")``.
+        keys: What it draws in the correlation, and in data that the correlation is taken from: never the same twice, since
+            many runs may share a stage.
         means: What the work is done with.
 
     Raises:
         ChoreographyError: A template names something that does not exist.
         DriverFailed: The driver can never work as declared: its URL or its command is none.
     """
-    names = {**scope, "faker": fakes}
-    prepared = prepare(driver, drive, names)
+    prepared = prepare(driver, drive, {**scope, "faker": fakes}, keys)
     driven = Driven(saga=saga, driver=driver.name, outcome="ok", correlation=prepared.correlation)
     try:
         async with asyncio.timeout(driver.within):
@@ -133,7 +135,9 @@ class Prepared:
     names: Mapping[str, object]
 
 
-def prepare(driver: Driver, drive: Drive, names: Mapping[str, object]) -> Prepared:
+def prepare(
+    driver: Driver, drive: Drive, names: Mapping[str, object], keys: Mapping[str, object]
+) -> Prepared:
     """Draw the data and, where the driver supplies it, the correlation.
 
     Raises:
@@ -145,11 +149,11 @@ def prepare(driver: Driver, drive: Drive, names: Mapping[str, object]) -> Prepar
         data = expand_json(overlaid(driver, drive), names)
         return Prepared(data=data, correlation="", names={**names, "data": data})
     if mentions(driver.correlation, "data"):
-        data = expand_json(overlaid(driver, drive), names)
+        data = expand_json(overlaid(driver, drive), {**names, "faker": keys})
         names = {**names, "data": data}
         correlation = expand(driver.correlation, names)
     else:
-        correlation = expand(driver.correlation, names)
+        correlation = expand(driver.correlation, {**names, "faker": keys})
         names = {**names, "correlation": correlation}
         data = expand_json(overlaid(driver, drive), names)
     return Prepared(data=data, correlation=correlation, names={**names, "data": data, "correlation": correlation})

@@ -35,7 +35,7 @@ class Performance:
     def __init__(self, stage: Stage, plan: Plan, arm: Arm, clean: Sequence[History] = ()) -> None:
         self.stage = stage
         self.plan = plan
-        self.history = stage.begin(learn_causes(clean) if clean else None)
+        self.history = stage.begin(plan.seed, learn_causes(clean) if clean else None)
         self.clients = Clients(stage, seed=plan.seed)
         self.stillness = Stillness(stage, clean, self._pending)
         self._sagas = 0
@@ -66,6 +66,7 @@ class Performance:
         Raises:
             PlanError: A fault does not fit the choreography.
         """
+        await self.clients.begin()
         for number, disturbance in enumerate(self._faults, 1):
             await disturbance.arm()
             self._fault_event(number, "armed")

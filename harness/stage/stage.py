@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from misstep.harness.brokers.port import Broker, Space
 from misstep.harness.choreography.words import Choreography, Service
@@ -31,6 +31,9 @@ from misstep.harness.wire.amqp.session import AmqpSession
 from misstep.harness.wire.interceptor import Interceptor
 from misstep.harness.wire.link import Link
 from misstep.harness.wire.relay import Relay
+
+if TYPE_CHECKING:
+    import httpx
 
 ProcessEvent: TypeAlias = Literal["started", "ready", "exited", "stopped", "killed"]
 
@@ -73,6 +76,8 @@ class Stage:
         links: Each service's link to the broker.
         store_links: The link of each service to each TCP store.
         stub: The externals.
+        calls: The calls of externals in the run in progress.
+        http: Sends the harness's own requests to services.
         runs: How many runs it has served.
         spoilt: Why it must not serve another run; empty while it may.
     """
@@ -86,10 +91,12 @@ class Stage:
         self.services: dict[str, RunningService] = {}
         self.links: dict[str, Link] = {}
         self.store_links: dict[tuple[str, str], Relay] = {}
-        self.stub = Externals(choreography.externals, self._called)
+        self.stub = Externals(choreography.externals, self._called, environment=means.environment)
+        self.calls: list[Call] = []
         self.runs = 0
         self.spoilt = ""
         self._origin = means.clock()
+        self.http: httpx.AsyncClient
         self._ports: dict[str, PortLease] = {}
         self._closing = AsyncExitStack()
 
@@ -118,15 +125,18 @@ class Stage:
         """Return seconds since the run in progress began."""
         return self.means.clock() - self._origin
 
-    def begin(self, taught: Taught | None) -> History:
+    def begin(self, seed: int, taught: Taught | None) -> History:
         """Begin the next run: its history, with what stands on the stage already.
 
         Args:
+            seed: The seed of generated answers.
             taught: What led to what in clean runs.
         """
         self.runs += 1
         self._origin = self.means.clock()
         self.history = History()
+        self.calls.clear()
+        self.stub.begin(seed)
         self.recorder.begin(self.history, taught=taught)
         for name, running in self.services.items():
             self._happened(name, "ready" if running.running else "exited", running.incarnation)
@@ -186,6 +196,9 @@ class Stage:
         closing.push_async_callback(means.space.discard)
         for store in means.stores.values():
             closing.push_async_callback(store.discard)
+        import httpx  # takes a tenth of a second: only who opens a stage pays
+
+        self.http = await closing.enter_async_context(httpx.AsyncClient(trust_env=False))
         await self.stub.open()
         closing.push_async_callback(self.stub.close)
         for service in self.choreography.services.values():
@@ -260,6 +273,7 @@ class Stage:
             self._happened(end.service, "exited", end.incarnation, f"process {end.process} {end.exit}")
 
     def _called(self, call: Call) -> None:
+        self.calls.append(call)
         self.history.append(
             entries.Called(
                 at=self.now(),
