@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import ast
 import random
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from misstep.harness.choreography.plain import plain
 from misstep.harness.choreography.words import Json
 
-if TYPE_CHECKING:
-    from faker.generator import Generator
+DRAWING = threading.Lock()  # a stage has a thread of its own, and all share one generator
 
 
 class Fakes(Mapping[str, Json]):
@@ -33,8 +33,7 @@ class Fakes(Mapping[str, Json]):
     def renew(self, seed: int | str) -> None:
         """Draw from another stream from now on."""
         self.seed = seed
-        if "_generator" in self.__dict__:
-            self._generator.seed_instance(str(seed))
+        self.__dict__.pop("_stream", None)
 
     @cached_property
     def _stream(self) -> random.Random:
@@ -49,8 +48,9 @@ class Fakes(Mapping[str, Json]):
         generator, methods = _generator(self.locale)
         if name not in methods:
             raise KeyError(expression)
-        generator.random = self._stream
-        return plain(methods[name](**arguments))
+        with DRAWING:
+            generator.random = self._stream
+            return plain(methods[name](**arguments))
 
     def __contains__(self, expression: object) -> bool:
         try:

@@ -81,6 +81,7 @@ def parse(text: str, source: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # Python's own limit on the digits of a number is a ValueError, too
         expected = f"TOML, but: {error}" if isinstance(error, ValueError) else "TOML that is nested less deep"
+        expected = expected.replace("at end of document", f"at line {text.count(chr(10)) + 1}, the end of the file")
         raise ChoreographyError(source, [Problem("the text", "", expected)]) from error
 
 
@@ -122,7 +123,10 @@ def is_echo(problem: Problem, known: list[Problem]) -> bool:
     for other in known:
         if problem.place == other.place or problem.place.startswith((f"{other.place}.", f"{other.place}[")):
             return True
-        if not problem.value and other.hint.startswith(MEANT) and other.place.startswith(f"{problem.place}."):
+        table, _, key = problem.place.rpartition(".")
+        if not problem.value and other.hint == f"{MEANT} {key}?" and other.place.rpartition(".")[0] == table:
+            return True
+        if not problem.value and other.hint.startswith(MEANT) and other.place.rpartition(".")[0] == problem.place:
             return True
     return False
 

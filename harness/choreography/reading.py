@@ -222,7 +222,7 @@ class Table:
         meant = set()
         for key in self.entries:
             if key not in known:
-                near = nearest(key, [name for name in known if name not in self.entries] or known)
+                near = nearest(key, [name for name in known if name not in self.entries]) or nearest(key, known)
                 meant.add(near)
                 expected = f"one of the keys {', '.join(known)}"
                 hint = f"did you mean {near}?" if near else ""

@@ -98,9 +98,10 @@ async def drive(
         drive: The data that replaces its own, by top-level field; texts in it are templates, too.
         saga: The saga's ordinal within the plan, from 1.
         scope: What names in templates mean on this stage.
-        fakes: What ``{faker.…}`` draws in data: the same in each run of a plan, such as ``Fakes(f"{seed}/driver/{saga}")``.
-        keys: What it draws in the correlation, and in data that the correlation is taken from: never the same twice, since
-            many runs may share a stage.
+        fakes: What ``{faker.…}`` draws in data: the same in each run of a plan, such as
+            ``Fakes(f"{seed}/driver/{saga}")``.
+        keys: What it draws in the correlation, and in data that the correlation is taken from: never the same twice,
+            since many runs may share a stage.
         means: What the work is done with.
 
     Raises:
@@ -135,9 +136,7 @@ class Prepared:
     names: Mapping[str, object]
 
 
-def prepare(
-    driver: Driver, drive: Drive, names: Mapping[str, object], keys: Mapping[str, object]
-) -> Prepared:
+def prepare(driver: Driver, drive: Drive, names: Mapping[str, object], keys: Mapping[str, object]) -> Prepared:
     """Draw the data and, where the driver supplies it, the correlation.
 
     Raises:

@@ -11,7 +11,7 @@ from misstep.harness.choreography.requests import matches
 from misstep.harness.choreography.words import Effect
 from misstep.harness.errors import StoreFailed
 from misstep.harness.outside.calls import Call, part_of
-from misstep.harness.outside.queries import Askable, ask
+from misstep.harness.outside.queries import Query, bind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,21 +30,23 @@ class Count:
 
 
 async def measure(
-    effect: Effect, *, calls: Iterable[Call], stores: Mapping[str, Askable], correlation: str = ""
+    effect: Effect, *, calls: Iterable[Call], query: Query, kinds: Mapping[str, str], correlation: str = ""
 ) -> Count:
     """Count an effect.
 
     Args:
         effect: The effect.
         calls: Every call of externals in the run.
-        stores: The stores, by name.
+        query: Asks a store.
+        kinds: The kind of each store, by name.
         correlation: The saga that a query with ``{correlation}`` is asked for.
     """
     if effect.external:
         return Count(effect=effect.name, counts=count_calls(effect, calls))
+    sql, parameters = bind(effect.sql, kinds[effect.store], correlation)
     try:
-        _, rows = await ask(stores[effect.store], effect.sql, correlation)
-        return Count(effect=effect.name, counts=count_rows(rows))
+        found = await query(effect.store, sql, parameters)
+        return Count(effect=effect.name, counts=count_rows(found.rows))
     except (StoreFailed, ValueError) as error:
         return Count(effect=effect.name, error=f"effects.{effect.name} could not be counted: {error}")
 

@@ -17,8 +17,9 @@ from misstep.harness.choreography.templates import expand, expand_command
 from misstep.harness.choreography.words import Json, Probe
 from misstep.harness.errors import StoreFailed
 from misstep.harness.outside.commands import RunCommand, run_command
-from misstep.harness.outside.queries import Askable, ask
+from misstep.harness.outside.queries import Query, bind
 from misstep.harness.outside.wording import ending, excerpt, reason
+from misstep.harness.stores.port import Rows
 
 if TYPE_CHECKING:
     import httpx
@@ -48,7 +49,8 @@ class Means:
 
     Attributes:
         client: Sends HTTP requests.
-        stores: The stores, by name.
+        query: Asks a store.
+        kinds: The kind of each store, by name.
         run: Runs a command.
         folder: Where commands run.
         environment: The environment that commands are given.
@@ -56,7 +58,8 @@ class Means:
     """
 
     client: httpx.AsyncClient
-    stores: Mapping[str, Askable]
+    query: Query
+    kinds: Mapping[str, str]
     run: RunCommand = run_command
     folder: Path = Path()
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
@@ -86,7 +89,7 @@ async def look(
     scope = {**scope, "correlation": correlation} if correlation else scope
     try:
         if probe.sql:
-            value: Json = records(*await ask(means.stores[probe.store], probe.sql, correlation))
+            value: Json = await ask(probe, correlation, means)
         elif probe.http:
             value = await fetch(probe, scope, means)
         else:
@@ -101,14 +104,24 @@ async def look(
     return Look(probe=probe.name, value=value)
 
 
-def records(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Json:
+async def ask(probe: Probe, correlation: str, means: Means) -> Json:
+    """Ask a store.
+
+    Raises:
+        StoreFailed: It could not be asked.
+    """
+    sql, parameters = bind(probe.sql, means.kinds[probe.store], correlation)
+    return records(await means.query(probe.store, sql, parameters))
+
+
+def records(found: Rows) -> Json:
     """Return rows as one table for each, by column; a column's second namesake is called ``name#2``."""
     seen: Counter[str] = Counter()
-    names = []
-    for column in columns:
+    columns = []
+    for column in found.columns:
         seen[column] += 1
-        names.append(f"{column}#{seen[column]}" if seen[column] > 1 else column)
-    return [dict(zip(names, map(plain, row), strict=True)) for row in rows]
+        columns.append(f"{column}#{seen[column]}" if seen[column] > 1 else column)
+    return [dict(zip(columns, cast("Sequence[Json]", plain(list(row))), strict=True)) for row in found.rows]
 
 
 async def fetch(probe: Probe, scope: Mapping[str, object], means: Means) -> Json:

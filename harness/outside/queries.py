@@ -4,46 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Protocol
+
+from misstep.harness.stores.port import Rows
 
 HOLE = "{correlation}"
 LITERAL = re.compile(r"('(?:[^']|'')*')")
-MARKS: Final = {"qmark": "?", "format": "%s"}
+MARKS: Final = {"sqlite": "?", "postgres": "%s"}
 
 
-class Askable(Protocol):
-    """A store that can be asked: the part of :class:`misstep.harness.stores.port.Store` that is needed here."""
+class Query(Protocol):
+    """Asks a store."""
 
-    @property
-    def paramstyle(self) -> Literal["qmark", "format"]:
-        """How a query marks its parameters (PEP 249)."""
-
-    async def columns(self, sql: str, params: Sequence[object] = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Ask, and return the names of the columns with the rows.
+    async def __call__(self, store: str, sql: str, parameters: Sequence[object]) -> Rows:
+        """Ask a store by its name.
 
         Raises:
             StoreFailed: It could not be asked.
         """
 
 
-async def ask(store: Askable, sql: str, correlation: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Ask a store for one saga, if the query does.
-
-    Raises:
-        StoreFailed: It could not be asked.
-    """
-    return await store.columns(*bind(sql, store.paramstyle, correlation))
-
-
-def bind(sql: str, paramstyle: str, correlation: str) -> tuple[str, tuple[str, ...]]:
-    """Replace every ``{correlation}`` by a parameter, in the way of a store.
+def bind(sql: str, kind: str, correlation: str) -> tuple[str, tuple[str, ...]]:
+    """Replace every ``{correlation}`` by a parameter, in the way of a kind of store.
 
     Quotes around it are taken away, and inside a longer literal it is concatenated, so that no correlation, whatever it
     holds, is ever read as SQL. Everything else stays as it is.
 
     Args:
         sql: The query as declared.
-        paramstyle: How the store marks parameters: ``qmark`` or ``format``.
+        kind: ``sqlite`` or ``postgres``.
         correlation: The value.
 
     Returns:
@@ -51,10 +40,10 @@ def bind(sql: str, paramstyle: str, correlation: str) -> tuple[str, tuple[str, .
     """
     if HOLE not in sql:
         return sql, ()
-    mark = MARKS[paramstyle]
+    mark = MARKS[kind]
     parts = []
     for part in LITERAL.split(sql):
-        text = part.replace("%", "%%") if paramstyle == "format" else part
+        text = part.replace("%", "%%") if kind == "postgres" else part
         if part == f"'{HOLE}'":
             parts.append(mark)
         elif part.startswith("'"):
