@@ -107,7 +107,8 @@ def delay(what: str, *, to: str, by: float | None = None, attempt: int = 1, queu
 def reorder(what: str, *, to: str, behind: str | None = None, attempt: int = 1, queue: str = "") -> Fault:
     """Keep a delivery back until the service has handled another one, so that their order is turned round.
 
-    Where no other one comes, the delivery is let go when all has fallen silent, and the fault has not fired.
+    Where no other one comes, the delivery is let go when all has fallen silent, and the fault has not fired. Where the
+    one that is named has come first by itself, nothing need be held: their order is turned round already.
 
     Args:
         what: The message, by event type (the first such) or by causal name.
@@ -243,42 +244,53 @@ class Reordering(Calm):
         self.behind = str(fault.with_.get("behind", ""))
         self.ground = ground
         self.tell = tell
+        self.service = fault.at.service
         self.held: tuple[Control, str, Heard] | None = None
         self.overtaking: dict[int, Heard] = {}
+        self.handled: dict[int, Heard] = {}
 
     def intercept(self, heard: Heard) -> Action:
         """Hold the one, and wait for the other to be settled."""
-        if self.trigger.pulled(heard):
-            ticket = ticket_of("reorder", heard)
-            self.held = (heard.control, ticket, heard)
-            return Hold(ticket)
-        if self.held and heard.fact.origin.service == self.held[2].fact.origin.service:
-            self.watch(heard, self.held[2])
-        return FORWARD
+        if not self.trigger.pulled(heard):
+            if heard.fact.origin.service == self.service:
+                self.watch(heard)
+            return FORWARD
+        if first := next((one for one in self.handled.values() if one.saga == heard.saga), None):
+            self.fired(first, heard, " by itself")
+            return FORWARD
+        ticket = ticket_of("reorder", heard)
+        self.held = (heard.control, ticket, heard)
+        return Hold(ticket)
 
-    def watch(self, heard: Heard, late: Heard) -> None:
+    def watch(self, heard: Heard) -> None:
         """Notice who overtakes, and when that one has been handled."""
         fact = heard.fact
-        if isinstance(fact, Delivered) and not fact.copy and self.overtakes(heard, late):
+        if isinstance(fact, Delivered) and not fact.copy and self.overtakes(heard):
             self.overtaking[fact.delivery] = heard
             if not fact.unsettled:
-                self.ground.later(0.0, lambda: self.turned(heard))
+                self.ground.later(0.0, lambda: self.turned(fact.delivery))
         elif isinstance(fact, Settled) and fact.outcome == "ack" and fact.delivery in self.overtaking:
-            self.turned(self.overtaking[fact.delivery])
+            self.turned(fact.delivery)
 
-    def overtakes(self, heard: Heard, late: Heard) -> bool:
-        """Say whether it is another message, of the event that was asked for."""
-        other = (heard.message, heard.queue) != (late.message, late.queue)
-        return other and (not self.behind or heard.event == self.behind)
+    def overtakes(self, heard: Heard) -> bool:
+        """Say whether it is another message: of the event that was asked for, or any that comes while one is held."""
+        if self.behind:
+            return heard.event == self.behind
+        return self.held is not None and (heard.message, heard.queue) != (self.held[2].message, self.held[2].queue)
 
-    def turned(self, first: Heard) -> None:
+    def turned(self, delivery: int) -> None:
         """Let the late one go, now that it is late indeed."""
-        if self.held:
+        first = self.handled[delivery] = self.overtaking.pop(delivery)
+        if self.held and self.held[2].saga == first.saga:
             control, ticket, late = self.held
             self.held = None
-            names = f"{first.message or first.event} before {late.message or late.event}"
-            self.tell(f"{late.fact.origin.service} was given {names}")
+            self.fired(first, late)
             control.release(ticket)
+
+    def fired(self, first: Heard, late: Heard, how: str = "") -> None:
+        """Tell which came first."""
+        names = f"{first.message or first.event} before {late.message or late.event}"
+        self.tell(f"{self.service} was given {names}{how}")
 
     async def quiet(self) -> None:
         """Let go what nothing has overtaken."""

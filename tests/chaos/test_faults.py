@@ -124,6 +124,22 @@ async def test_reorder_waits_for_the_event_that_was_named(at_work, traffic):
     assert len(work.told) == 1
 
 
+async def test_reorder_has_nothing_to_hold_where_the_other_came_first_by_itself(at_work, traffic):
+    work = await at_work(delivery.reorder("order.placed", to="payment", behind="order.cancelled"))
+    work.disturbance.intercept(first := traffic.delivered("order.cancelled"))
+    work.disturbance.intercept(traffic.settled(first))
+    assert work.disturbance.intercept(traffic.delivered("order.placed")) is FORWARD
+    assert work.told == ["payment was given 1:order.cancelled before 1:order.placed by itself"]
+
+
+async def test_reorder_waits_for_the_other_that_is_being_handled(at_work, traffic):
+    work = await at_work(delivery.reorder("order.placed", to="payment", behind="order.cancelled"))
+    work.disturbance.intercept(first := traffic.delivered("order.cancelled"))
+    assert isinstance(work.disturbance.intercept(traffic.delivered("order.placed")), Hold)
+    work.disturbance.intercept(traffic.settled(first))
+    assert work.words.asked == ["release reorder"]
+
+
 async def test_reorder_does_not_fire_where_nothing_overtakes(at_work, traffic):
     work = await at_work(delivery.reorder("order.placed", to="payment"))
     work.disturbance.intercept(traffic.delivered("order.placed"))

@@ -1,0 +1,152 @@
+"""What to try first: the most suspicious and the cheapest, each once. Pure.
+
+A candidate's tier says how likely its kind is to show something for what it costs. Within a tier, services that have
+effects come before those that have none, and earlier sites before later ones. Two candidates that find a service in
+the same state are
+one: a second driver that leads a service through the same events up to a site adds nothing there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from misstep.chaos.explorer.faults_at import Candidate
+from misstep.harness.choreography.templates import placeholders
+from misstep.harness.choreography.words import Choreography
+from misstep.harness.plan import Drive, Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One plan to be tried.
+
+    Attributes:
+        plan: The plan.
+        parts: The candidates that its faults come from.
+    """
+
+    plan: Plan
+    parts: tuple[Candidate, ...]
+
+    @property
+    def kind(self) -> str:
+        """The kind of its fault; of several, joined by ``+``."""
+        return " + ".join(part.fault.kind for part in self.parts)
+
+    @property
+    def service(self) -> str:
+        """The service that its first fault befalls."""
+        return self.parts[0].service
+
+    @property
+    def driver(self) -> str:
+        """The driver that is run."""
+        return self.plan.drives[0].driver
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agenda:
+    """What is to be tried, in this order, and what need not be.
+
+    Attributes:
+        items: The plans.
+        equivalent: Plans that are left out since another one does the same, with the digest of that one.
+    """
+
+    items: tuple[Item, ...]
+    equivalent: tuple[tuple[Item, str], ...] = ()
+
+
+def singles(found: Mapping[str, Sequence[Candidate]], choreography: Choreography, seed: int) -> Agenda:
+    """Return all plans of one fault.
+
+    Args:
+        found: The candidates of each driver.
+        choreography: What runs.
+        seed: The seed of the plans.
+    """
+    ranked = sorted(
+        ((number, driver, candidate) for number, (driver, all_) in enumerate(found.items()) for candidate in all_),
+        key=lambda row: (
+            row[2].tier,
+            row[2].service not in services_with_effects(choreography),
+            row[0],
+            row[2].rank,
+        ),
+    )
+    items: list[Item] = []
+    equivalent: list[tuple[Item, str]] = []
+    known: dict[tuple[object, ...], str] = {}
+    for _, driver, candidate in ranked:
+        item = Item(plan=Plan(drives=(Drive(driver=driver),), faults=(candidate.fault,), seed=seed), parts=(candidate,))
+        signature = sameness(candidate)
+        if signature in known:
+            equivalent.append((item, known[signature]))
+        else:
+            known[signature] = item.plan.digest
+            items.append(item)
+    return Agenda(items=tuple(items), equivalent=tuple(equivalent))
+
+
+def sameness(candidate: Candidate) -> tuple[object, ...]:
+    """Return what two candidates share that do the same to a service in the same state."""
+    fault, at = candidate.fault, candidate.fault.at
+    event = at.event or at.message.rpartition("/")[2].partition(":")[2] or at.message
+    what = (fault.kind, tuple(sorted(fault.with_.items())), at.moment, at.service, event, at.queue, at.attempt)
+    return (*what, candidate.state)
+
+
+def pairs(items: Sequence[Item], seed: int) -> Iterator[Item]:
+    """Yield all plans of two faults of one driver, the most suspicious first.
+
+    Two faults at one site are left out, since only one of them could answer there; so are two of which one begins
+    before the first driver and befalls the service of the other.
+
+    Args:
+        items: The plans of one fault, those that failed left out: two faults of which one is enough are nothing new.
+        seed: Draws an order where nothing else says one.
+    """
+
+    def rank(pair: tuple[Item, Item]) -> tuple[int, bool, str]:
+        first, second = (item.parts[0] for item in pair)
+        drawn = hashlib.sha256(f"{seed}/{pair[0].plan.digest}/{pair[1].plan.digest}".encode()).hexdigest()
+        return first.tier + second.tier, first.service != second.service, drawn
+
+    by_driver: dict[str, list[Item]] = {}
+    for item in items:
+        by_driver.setdefault(item.driver, []).append(item)
+    possible = [pair for of_driver in by_driver.values() for pair in combinations(of_driver, 2) if compatible(*pair)]
+    for one, other in sorted(possible, key=rank):
+        first, second = sorted((one.parts[0], other.parts[0]), key=lambda part: part.rank)
+        yield Item(
+            plan=Plan(drives=one.plan.drives, faults=(first.fault, second.fault), seed=one.plan.seed),
+            parts=(first, second),
+        )
+
+
+def compatible(one: Item, other: Item) -> bool:
+    """Say whether two faults can both fire in one run."""
+    first, second = one.parts[0], other.parts[0]
+    if first.place and first.place == second.place:
+        return False
+    return bool(first.place and second.place) or first.service != second.service
+
+
+def services_with_effects(choreography: Choreography) -> frozenset[str]:
+    """Return the services that declared effects are made by, as far as their environments and commands tell."""
+    wanted = {f"stores.{effect.store}" for effect in choreography.effects.values() if effect.store}
+    wanted |= {f"externals.{effect.external}" for effect in choreography.effects.values() if effect.external}
+    return frozenset(
+        service.name
+        for service in choreography.services.values()
+        if wanted
+        & parents(name for text in (*service.env.values(), *service.processes.values()) for name in placeholders(text))
+    )
+
+
+def parents(names: Iterable[str]) -> set[str]:
+    """Return the first two parts of dotted names."""
+    return {".".join(name.split(".")[:2]) for name in names}
