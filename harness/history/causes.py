@@ -63,8 +63,8 @@ class Causes:
         self._foreign = frozenset(foreign)
         self._taught: Taught = taught or {}
         self._sagas: dict[str, int] = {}
-        self._claimed: set[str] = set()
         self._driving: list[int] = []
+        self._unclaimed: list[int] = []
         self._handling: dict[str, Handling] = {}
         self._starts: dict[tuple[int, str], list[Known]] = {}
         self._by_path: dict[Path, Known] = {}
@@ -88,11 +88,12 @@ class Causes:
         if saga in self._driving:
             self._driving.remove(saga)
         self._claim(saga, correlation)
+        if saga not in self._sagas.values():
+            self._unclaimed.append(saga)
 
     def _claim(self, saga: int, correlation: str) -> None:
         if correlation:
             self._sagas[correlation] = saga
-            self._claimed.add(correlation)
 
     @property
     def correlations(self) -> frozenset[str]:
@@ -162,7 +163,7 @@ class Causes:
         cause = declared or self._inferred(service, event, saga, correlation, handling)
         kind: CauseKind = "declared" if declared else "inferred" if cause else "driver"
         if not saga:
-            saga = cause.saga if cause else self._driving[-1] if self._driving else NOBODY
+            saga = cause.saga if cause else self._starting()
         if saga and correlation:
             self._sagas.setdefault(correlation, saga)
         if not saga and not cause:
@@ -176,6 +177,16 @@ class Causes:
         if id_:
             self._by_path[path] = known
         return known
+
+    def _starting(self) -> int:
+        """Return the saga that a message without any cause starts now.
+
+        A stimulus whose answer never came (its service crashed, say) tells no correlation; the first new one after it
+        is taken to be its saga's.
+        """
+        if self._driving:
+            return self._driving[-1]
+        return self._unclaimed.pop(0) if self._unclaimed else NOBODY
 
     def _siblings(self, draft: Known) -> list[Known]:
         """Return the messages of the same type and cause so far."""

@@ -421,3 +421,11 @@ def test_a_driver_that_publishes_itself_starts_its_saga() -> None:
     wire.recorder.confirmed_to_driver(name)
     wire.recorder.drove(1, "place", "ok", correlation="A")
     assert wire.deliver("payment", message("order.placed")).message == name == "1:order.placed"
+
+
+def test_a_saga_whose_stimulus_was_never_answered_is_known_by_its_first_message() -> None:
+    wire = Wire()
+    wire.recorder.driving(1)
+    wire.recorder.drove(1, "place", "unknown", detail="connection reset")
+    assert wire.publish("order", "order.placed", "A").message == "1:order.placed"
+    assert wire.publish("order", "order.placed", "B").saga == 0

@@ -1,0 +1,15 @@
+"""The checkers that judge every run, in the order of a report."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from misstep.harness.checkers.effects import effects
+from misstep.harness.checkers.ledger import ledger
+from misstep.harness.checkers.parity import parity
+from misstep.harness.checkers.saga import saga
+from misstep.harness.checkers.vacuity import vacuity
+from misstep.harness.checkers.verdict import Checker
+
+BUILT_IN: Final[tuple[Checker, ...]] = (vacuity, effects, ledger, saga, parity)
+"""All of them."""
