@@ -53,16 +53,11 @@ async def check_stock(exchange, order):
         await publish(exchange, "order.confirmed", order)
 
 
-async def subscribe(channel, exchange, name, event, handle):
+async def declare(channel, exchange, event):
     own = VARIANT == "buggy" and event == "order.cancelled"
-    queue = await channel.declare_queue(None if own else name, durable=not own, exclusive=own)
+    queue = await channel.declare_queue(None if own else f"{ROLE}.{event}", durable=not own, exclusive=own)
     await queue.bind(exchange, event)
-
-    async def on_message(message):
-        await handle(exchange, json.loads(message.body)["order"])
-        await message.ack()
-
-    await queue.consume(on_message)
+    return queue
 
 
 ROLES = {
@@ -76,8 +71,13 @@ async def main():
     channel = await connection.channel()
     await channel.set_qos(10)
     exchange = await channel.declare_exchange("shop", "topic", durable=True)
-    for event, handle in ROLES[ROLE].items():
-        await subscribe(channel, exchange, f"{ROLE}.{event}", event, handle)
+
+    async def on_message(message):
+        await ROLES[ROLE][message.routing_key](exchange, json.loads(message.body)["order"])
+        await message.ack()
+
+    for queue in [await declare(channel, exchange, event) for event in ROLES[ROLE]]:
+        await queue.consume(on_message)
     await asyncio.Future()
 
 
