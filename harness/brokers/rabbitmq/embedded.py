@@ -100,6 +100,7 @@ class EmbeddedServer:
 
     def joined(self, link: _Link) -> None:
         """Note a new connection."""
+        assert link.connection is not None
         self._links[link.connection] = link
 
     def left(self, connection: Connection) -> None:
@@ -142,34 +143,38 @@ class EmbeddedServer:
 class _Link(asyncio.Protocol):
     """One client's transport."""
 
-    connection: Connection
+    connection: Connection | None = None
     _transport: asyncio.Transport
 
     def __init__(self, server: EmbeddedServer) -> None:
         self._server = server
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin a connection of the model; while the broker is down, end the transport instead."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        peer = transport.get_extra_info("peername")
-        self.connection = self._server.model.connect(f"{peer[0]}:{peer[1]}", self._server.clock())
         if self._server.down:
-            self.connection.vanish()
             transport.abort()
             return
+        peer = transport.get_extra_info("peername")
+        self.connection = self._server.model.connect(f"{peer[0]}:{peer[1]}", self._server.clock())
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server.joined(self)
 
     def data_received(self, data: bytes) -> None:
-        if not self.connection.closed:
+        """Hand bytes to the model, unless it has ended this connection already."""
+        if self.connection is not None and not self.connection.closed:
             self.connection.receive(data, self._server.clock())
             self._server.wake()
 
     def connection_lost(self, _: Exception | None) -> None:
-        self._server.left(self.connection)
+        """Tell the model that the transport is gone."""
+        if self.connection is not None:
+            self._server.left(self.connection)
 
     def flush(self) -> None:
         """Send what the model has for this client, and close when it says so."""
+        assert self.connection is not None
         data = self.connection.outgoing()
         if data:
             self._transport.write(data)

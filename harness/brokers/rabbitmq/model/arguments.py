@@ -80,6 +80,9 @@ def read(title: str, arguments: Table) -> Limits:
         AmqpError: 406 for an invalid argument, 540 for one that is not modelled.
     """
     kind = queue_type(title, arguments)
+    target = arguments.get("x-dead-letter-exchange")
+    if target is not None and target.tag != "S":
+        raise precondition_failed(f"invalid type '{target.type_name}' for arg 'x-dead-letter-exchange' in {title}")
     known = COMPARED[kind]
     for name, field in arguments.items():
         if name in known and (problem := _problem(name, field)):
@@ -161,7 +164,7 @@ def _boolean(field: Field) -> str:
 
 
 def _overflow(field: Field) -> str:
-    return _string(field) or ("" if field.value in _OVERFLOWS else f'{{invalid_overflow,<<"{field.value}">>}}')
+    return _string(field) or ("" if field.value in _OVERFLOWS else "invalid_overflow")
 
 
 _CHECKS: dict[str, Callable[[Field], str]] = {
@@ -254,9 +257,9 @@ def raise_unless_quorum_fits(title: str, *, durable: bool, exclusive: bool, auto
     Raises:
         AmqpError: 406, as RabbitMQ.
     """
+    if exclusive:
+        raise precondition_failed(f"invalid property 'exclusive-owner' for {title}")
     if not durable:
         raise precondition_failed(f"invalid property 'non-durable' for {title}")
     if auto_delete:
         raise precondition_failed(f"invalid property 'auto-delete' for {title}")
-    if exclusive:
-        raise precondition_failed(f"invalid property 'exclusive-owner' for {title}")

@@ -359,8 +359,6 @@ class Channel:
                 raise AmqpError(403, "operation not permitted on the default exchange")
             self.vhost.exchange(method.exchange)
         else:
-            arguments = split(frames.arguments_at_end(payload, 2))
-            alternate = arguments.get("alternate-exchange")
             self.vhost.declare_exchange(
                 Exchange(
                     method.exchange,
@@ -368,7 +366,7 @@ class Channel:
                     method.durable,
                     method.auto_delete,
                     method.internal,
-                    str(alternate.value) if alternate is not None else None,
+                    split(frames.arguments_at_end(payload, 2)),
                 )
             )
         self.reply(commands.Exchange.DeclareOk(), nowait=method.nowait)
@@ -390,6 +388,7 @@ class Channel:
     def _queue_declare(self, method: commands.Queue.Declare, payload: bytes) -> None:
         if method.passive:
             queue = self.vhost.queue(method.queue, self.connection)
+            queue.used = self._now
         else:
             queue = self.vhost.declare_queue(
                 method.queue,
@@ -411,10 +410,10 @@ class Channel:
         self.reply(commands.Queue.BindOk(), nowait=method.nowait)
 
     def _queue_unbind(self, method: commands.Queue.Unbind, payload: bytes) -> None:
-        queue = self._queue(method.queue)
+        name = self._queue_name(method.queue)
         arguments = split(frames.arguments_at_end(payload, 3, 0))
-        key = queue.name if not method.queue and not method.routing_key else method.routing_key
-        self.vhost.unbind("queue", queue.name, method.exchange, key, arguments)
+        key = name if not method.queue and not method.routing_key else method.routing_key
+        self.vhost.unbind("queue", name, method.exchange, key, arguments)
         self.reply(commands.Queue.UnbindOk())
 
     def _queue_purge(self, method: commands.Queue.Purge, _: bytes) -> None:

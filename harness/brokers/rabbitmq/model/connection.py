@@ -164,7 +164,7 @@ class Connection:
                 method = frames.decode_method(frame.payload)
             channel.handle(frame.kind, method, frame.payload)
         except AmqpError as error:
-            method = method or channel.pending
+            method = channel.pending or method
             if error.hard:
                 self.fail(error, method)
             else:
@@ -233,7 +233,7 @@ class Connection:
     def _close(self, _: base.Frame, __: bytes) -> None:
         self._release()
         self.send(0, commands.Connection.CloseOk())
-        self._end()
+        self._await_end()
 
     def _close_ok(self, _: base.Frame, __: bytes) -> None:
         self._end()
@@ -244,12 +244,16 @@ class Connection:
             return
         self._note(error, method)
         self._release()
-        refused_login = self.state == STARTING and error.code == 403
-        if refused_login and not self.capabilities.get("authentication_failure_close"):
+        login_refused = self.state == STARTING and error.code == 403
+        told = login_refused and self.capabilities.get("authentication_failure_close")
+        if self.state in (STARTING, TUNING) and not told:
             self._end()
             return
-        class_id, method_id = ids(method)
+        class_id, method_id = (0, 0) if login_refused else ids(method)
         self.send(0, commands.Connection.Close(error.code, error.text, class_id, method_id))
+        self._await_end()
+
+    def _await_end(self) -> None:
         self.state = CLOSING
         self._heard = self.broker.clock.now
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
+from misstep.harness.brokers.rabbitmq.model.tables import Table
+
 KINDS = ("direct", "fanout", "topic")
 """The kinds of exchange that are modelled."""
 
@@ -45,7 +47,7 @@ class Exchange:
         durable: Whether it outlives a crash.
         auto_delete: Whether it goes with the last binding that leaves it.
         internal: Whether clients may not publish to it.
-        alternate: The exchange that gets what no binding takes.
+        arguments: What it was declared with.
         bindings: What leaves it, in the order of declaration.
     """
 
@@ -54,8 +56,14 @@ class Exchange:
     durable: bool = True
     auto_delete: bool = False
     internal: bool = False
-    alternate: str | None = None
+    arguments: Table = field(default_factory=dict)
     bindings: list[Binding] = field(default_factory=list)
+
+    @property
+    def alternate(self) -> str | None:
+        """The exchange that gets what no binding takes; None where that is dropped."""
+        asked = self.arguments.get("alternate-exchange")
+        return str(asked.value) if asked is not None else None
 
     def matching(self, routing_key: str) -> Iterator[Binding]:
         """Yield the bindings that a message with this routing key takes."""

@@ -74,7 +74,7 @@ class FrameReader:
             while len(buffer) - position >= OVERHEAD - 1:
                 kind, channel, size = _HEAD.unpack_from(buffer, position)
                 if size > longest - OVERHEAD:
-                    raise _frame_error(kind, bytes(buffer[position + 7 :]), f"{{frame_too_large,{size},{longest - 8}}}")
+                    raise _frame_error(kind, b"", f"{{frame_too_large,{size},{longest - 8}}}")
                 end = position + OVERHEAD + size
                 if end > len(buffer):
                     return
@@ -90,7 +90,8 @@ class FrameReader:
 def snippet(kind: int, payload: bytes) -> str:
     """Return a payload's beginning in the words of RabbitMQ's texts."""
     shown = payload[:16]
-    inner = ",".join(str(byte) for byte in shown)
+    printable = shown.isascii() and shown.decode("latin-1").isprintable() and shown
+    inner = f'"{shown.decode()}"' if printable else ",".join(str(byte) for byte in shown)
     return f"type {kind}, {'first 16' if len(payload) > 16 else 'all'} octets = <<{inner}>>"
 
 

@@ -140,5 +140,7 @@ def _expiration(raw: bytes | None) -> int | None:
 
 
 def _expiration_problem(text: str) -> str:
+    if text.removeprefix("-").isdigit():
+        return f"{{value_negative,{text}}}"
     digits = len(text) - len(text.lstrip("0123456789"))
     return f'{{leftover_string,"{text[digits:]}"}}' if digits else "no_integer"

@@ -21,6 +21,8 @@ from misstep.harness.brokers.rabbitmq.model.message import Message
 from misstep.harness.brokers.rabbitmq.model.queues import Entry, Queue
 from misstep.harness.brokers.rabbitmq.model.tables import Table, plain
 
+_ALTERNATE = "alternate-exchange"
+
 
 @dataclass(slots=True)
 class Clock:
@@ -106,7 +108,7 @@ class VirtualHost:
             ("durable", current.durable, wanted.durable),
             ("auto_delete", current.auto_delete, wanted.auto_delete),
             ("internal", current.internal, wanted.internal),
-            ("alternate-exchange", current.alternate, wanted.alternate),
+            (_ALTERNATE, current.arguments.get(_ALTERNATE), wanted.arguments.get(_ALTERNATE)),
         ):
             declared.check_equivalence(title, key, was, now)
 
@@ -158,14 +160,15 @@ class VirtualHost:
     def unbind(
         self, to: Literal["queue", "exchange"], destination: str, source: str, routing_key: str, arguments: Table
     ) -> None:
-        """Remove a binding; one that is not there is fine.
+        """Remove a binding; one that is not there is fine, and so are ends that are not.
 
         Raises:
             AmqpError: One end is the default exchange.
         """
         raise_if_default(source)
-        self._destination(to, destination)
-        exchange = self.exchange(source)
+        exchange = self.exchanges.get(source)
+        if exchange is None:
+            return
         gone = Binding(source, destination, to, routing_key, plain(arguments))
         self._keep_bindings(exchange, lambda one: _ends(one) != _ends(gone) or one.arguments != gone.arguments)
 
@@ -228,8 +231,8 @@ class VirtualHost:
             name = self._made_up_name(arguments)
         elif name.startswith("amq."):
             raise reserved("queue", name)
-        title = queue_title(name, self.name)
         current = self.queues.get(name)
+        title = queue_title(name, self.name)
         if current is not None:
             self._check_redeclaration(current, owner, durable, auto_delete, arguments)
             current.used = self.clock.now

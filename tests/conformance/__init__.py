@@ -1,0 +1,1 @@
+"""The broker model and a real RabbitMQ, asked the same and compared."""
