@@ -1,16 +1,4 @@
-"""The ``misstep`` command: each package adds its own commands, by the entry point group ``misstep.commands``.
-
-====== ========================================================
-status meaning
-====== ========================================================
-0      valid: everything that was asked was judged, and held
-1      invalid: something is wrong in the system under test
-2      unknown: too little was seen, or it was flaky; not a pass
-3      usage: the command line or a file given to it
-4      an error of misstep or of this machine
-130    interrupted
-====== ========================================================
-"""
+"""The ``misstep`` command: each package adds its own commands, by the entry point group ``misstep.commands``."""
 
 from __future__ import annotations
 
@@ -18,18 +6,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib.metadata import entry_points
-from typing import Final
 
 import click
 
 from misstep.harness.errors import ChoreographyError, MisstepError, PlanError
-
-VALID: Final = 0
-INVALID: Final = 1
-UNKNOWN: Final = 2
-USAGE: Final = 3
-OWN_ERROR: Final = 4
-INTERRUPTED: Final = 130
+from misstep.harness.exit_status import INTERRUPTED, OWN_ERROR, USAGE, VALID
 
 
 class Commands(click.Group):

@@ -63,10 +63,25 @@ async def run(
     Raises:
         PlanError: The plan does not fit the choreography.
     """
-    warm = stage.runs > 0
     performance = Performance(stage, plan, arm, clean)
     history = await performance.perform()
-    verdicts = judged(stage, history, clean, checkers)
+    return judged(
+        stage, plan, history, clean=clean, checkers=checkers, strict=strict, warm=performance.warm
+    )
+
+
+def judged(
+    stage: Stage,
+    plan: Plan,
+    history: History,
+    *,
+    clean: Sequence[History] = (),
+    checkers: Sequence[Checker] = BUILT_IN,
+    strict: bool = False,
+    warm: bool = False,
+) -> Run:
+    """Ask every checker about what happened; a stage on which all was not valid is spoilt by it."""
+    verdicts = judge(Case(choreography=stage.choreography, history=history, clean=tuple(clean)), checkers)
     answer = overall(verdicts, strict=strict)
     if answer != "valid":
         stage.spoilt = stage.spoilt or f"a run on it was {answer}"
@@ -79,10 +94,3 @@ async def run(
         warm=warm,
         seconds=stage.now(),
     )
-
-
-def judged(
-    stage: Stage, history: History, clean: Sequence[History], checkers: Sequence[Checker]
-) -> tuple[Verdict, ...]:
-    """Ask every checker about a history."""
-    return judge(Case(choreography=stage.choreography, history=history, clean=tuple(clean)), checkers)

@@ -21,8 +21,9 @@ from typing import Literal, Self, TypeAlias, get_args
 
 from misstep.harness.brokers.port import Broker
 from misstep.harness.choreography.words import Choreography
-from misstep.harness.errors import PartMissing
+from misstep.harness.outside.queries import is_scoped
 from misstep.harness.services.guardian import Guard
+from misstep.harness.stage.parts import make_broker, make_server
 from misstep.harness.stage.stage import Means, Stage
 from misstep.harness.stores.port import Store, StoreServer
 
@@ -41,7 +42,14 @@ class House:
     """
 
     def __init__(
-        self, kind: Kind, choreography: Choreography, *, folder: Path, environment: Mapping[str, str], label: str = ""
+        self,
+        kind: Kind,
+        choreography: Choreography,
+        *,
+        folder: Path,
+        environment: Mapping[str, str],
+        label: str = "",
+        shared_broker: str = "",
     ) -> None:
         self.kind = kind
         self.choreography = choreography
@@ -52,12 +60,19 @@ class House:
         self._numbers = itertools.count(1)
         self._closing = AsyncExitStack()
         self._servers: dict[str, StoreServer] = {}
+        self._shared_broker = shared_broker
         self.broker: Broker
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, kind: Kind, choreography: Choreography, *, environment: Mapping[str, str] | None = None, label: str = ""
+        cls,
+        kind: Kind,
+        choreography: Choreography,
+        *,
+        environment: Mapping[str, str] | None = None,
+        label: str = "",
+        shared_broker: str = "",
     ) -> AsyncIterator[Self]:
         """Start what all stages share; end it with everything under it afterwards.
 
@@ -66,6 +81,7 @@ class House:
             choreography: What is to run.
             environment: What services inherit; that of this process where None.
             label: Tells apart the names that concurrent houses make on a shared broker, such as a worker's name.
+            shared_broker: Where a ``local`` broker that somebody else owns is to be found; empty to start one.
 
         Raises:
             PartMissing: This machine does not have what the kind needs.
@@ -73,7 +89,12 @@ class House:
         """
         folder = Path(tempfile.mkdtemp(prefix="misstep-"))
         house = cls(
-            kind, choreography, folder=folder, environment=os.environ if environment is None else environment, label=label
+            kind,
+            choreography,
+            folder=folder,
+            environment=dict(os.environ) if environment is None else environment,
+            label=label,
+            shared_broker=shared_broker,
         )
         try:
             await house._start()
@@ -123,13 +144,18 @@ class House:
         await stage.open()
         return stage
 
+    @property
+    def reusable(self) -> bool:
+        """Whether one stage may serve many runs: each probe looks at one saga, rather than at everything."""
+        return all(is_scoped(probe.sql, probe.http, probe.command) for probe in self.choreography.probes.values())
+
     async def _start(self) -> None:
         self._closing.push_async_callback(self.guard.close)
-        self.broker = await self._make_broker()
+        self.broker = make_broker(self.kind, self.choreography, self.guard, self.folder, self._shared_broker)
         self._closing.push_async_callback(self.broker.close)
         await self.broker.start()
         for store in self.choreography.stores.values():
-            server = self._make_server(store)
+            server = make_server(store, self.choreography.folder, self.guard, self.folder)
             self._closing.push_async_callback(server.close)
             await server.start()
             self._servers[store.name] = server

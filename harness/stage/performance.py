@@ -35,10 +35,11 @@ class Performance:
     def __init__(self, stage: Stage, plan: Plan, arm: Arm, clean: Sequence[History] = ()) -> None:
         self.stage = stage
         self.plan = plan
+        self.warm = stage.runs > 0
+        self.driven: list[Drive] = []
         self.history = stage.begin(plan.seed, learn_causes(clean) if clean else None)
         self.clients = Clients(stage, seed=plan.seed)
         self.stillness = Stillness(stage, clean, self._pending)
-        self._sagas = 0
         self._timers: set[asyncio.TimerHandle] = set()
         self._work: set[asyncio.Task[None]] = set()
         self._faults = [self._at_work(number, fault, arm) for number, fault in enumerate(plan.faults, 1)]
@@ -53,6 +54,18 @@ class Performance:
             await self.begin()
             for drive in self.plan.drives:
                 await self.drive(drive)
+        except StageError as error:
+            self.note("stage failed", str(error))
+            await self.end()
+            return self.history
+        except BaseException:
+            await self.end()
+            raise
+        return await self.conclude()
+
+    async def conclude(self) -> History:
+        """Let the run come to its end and return what happened; an error of the stage is noted, and leaves it unknown."""
+        try:
             await self.finish()
         except StageError as error:
             self.note("stage failed", str(error))
@@ -81,8 +94,8 @@ class Performance:
         if drive.driver not in self.choreography.drivers:
             known = ", ".join(self.choreography.drivers) or "none is declared"
             raise DriverFailed(f"there is no driver {drive.driver!r}; drivers: {known}")
-        self._sagas += 1
-        return await self.clients.drive(self._sagas, drive)
+        self.driven.append(drive)
+        return await self.clients.drive(len(self.driven), drive)
 
     async def quiet(self, within: float | None = None) -> bool:
         """Wait until nothing is left to happen, or the deadline; record which it was."""

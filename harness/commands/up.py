@@ -1,0 +1,51 @@
+"""``misstep up``: a stage that runs until it is interrupted, with a live timeline."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+
+from misstep.harness.choreography.words import Choreography
+from misstep.harness.commands.choose import choreography_argument, chosen, stage_option
+
+
+@click.command()
+@choreography_argument
+@stage_option
+@click.option("--seed", type=int, default=0, show_default=True, help="The seed of generated data.")
+@click.option("--drive", "drives", multiple=True, metavar="DRIVER", help="Run this driver at once; may be given again.")
+def up(where: str, kind: str, seed: int, drives: tuple[str, ...]) -> None:
+    """Run the choreography until Ctrl-C, and print what happens: drive it by hand."""
+    asyncio.run(_up(chosen(where), kind, seed, drives))
+
+
+async def _up(choreography: Choreography, kind: Any, seed: int, drives: tuple[str, ...]) -> None:
+    from misstep.harness.history.timeline import line_of
+    from misstep.harness.plan import Drive, Plan
+    from misstep.harness.stage.house import House
+    from misstep.harness.stage.performance import Performance
+    from misstep.harness.testing import arm_nothing
+
+    async with House.open(kind, choreography) as house, house.stage() as stage:
+        click.echo(f"{choreography.name} runs on {house.broker.version}; Ctrl-C ends it")
+        services = stage.scope["services"]
+        assert isinstance(services, dict)
+        for name, parts in services.items():
+            click.echo(f"  {name}: http://{parts['address']}")
+        performance = Performance(stage, Plan(drives=(), seed=seed), arm_nothing)
+        shown = 0
+        try:
+            await performance.begin()
+            for drive in drives:
+                await performance.drive(Drive(driver=drive))
+            while True:
+                for entry in list(performance.history)[shown:]:
+                    shown += 1
+                    line = line_of(entry)
+                    if line:
+                        click.echo(line)
+                await asyncio.sleep(0.1)
+        finally:
+            await performance.end()
