@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from misstep.harness.checkers.sagas import SagaRun, Way, saga_runs
 from misstep.harness.checkers.verdict import Case, Finding, Verdict
 from misstep.harness.choreography.words import Effect
+from misstep.harness.history.ending import SagaRun, Way, saga_runs
 from misstep.harness.history.entries import Measured, Quiet
 from misstep.harness.history.history import History
 

@@ -19,13 +19,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from misstep.harness.checkers.messages import Messages, last_quiet, queue_labels, read_messages, unsound
-from misstep.harness.checkers.sagas import SagaRun, Way, saga_runs
+from misstep.harness.checkers.soundness import last_quiet, unsound
 from misstep.harness.checkers.verdict import Answer as Verdicts
 from misstep.harness.checkers.verdict import Case, Finding, Verdict
 from misstep.harness.choreography.words import Choreography
+from misstep.harness.history.ending import SagaRun, Way, saga_runs
 from misstep.harness.history.entries import Consumer, Published, Queue
 from misstep.harness.history.history import History
+from misstep.harness.history.messages import Messages, queue_labels, read_messages
 
 HOW = "no service talks to a broker; declare one under [services.NAME] that does"
 

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from misstep.harness.checkers.messages import last_quiet
-from misstep.harness.checkers.sagas import SagaRun, Way, saga_runs
+from misstep.harness.checkers.soundness import last_quiet
 from misstep.harness.checkers.verdict import Case, Finding, Verdict
 from misstep.harness.choreography.plain import canonical
 from misstep.harness.choreography.words import Choreography, Json
+from misstep.harness.history.ending import SagaRun, Way, saga_runs
 from misstep.harness.history.entries import Probed
 from misstep.harness.history.history import History
 

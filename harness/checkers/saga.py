@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from misstep.harness.checkers.messages import last_disturbance, last_quiet, unsound
-from misstep.harness.checkers.sagas import SagaRun, saga_runs
+from misstep.harness.checkers.soundness import last_disturbance, last_quiet, unsound
 from misstep.harness.checkers.verdict import Answer, Case, Finding, Verdict
 from misstep.harness.choreography.words import Saga
+from misstep.harness.history.ending import SagaRun, saga_runs
 from misstep.harness.history.entries import Published
 from misstep.harness.history.history import History
 

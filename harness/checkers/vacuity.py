@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from misstep.harness.checkers.messages import last_quiet
-from misstep.harness.checkers.sagas import saga_runs
+from misstep.harness.checkers.soundness import last_quiet
 from misstep.harness.checkers.verdict import Case, Verdict
+from misstep.harness.history.ending import saga_runs
 from misstep.harness.history.entries import Drove, FaultEvent, Note
 
 

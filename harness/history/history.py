@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar, get_args
 
 import msgspec
-
 from misstep.harness.errors import MisstepError
 from misstep.harness.history.entries import Entry
 

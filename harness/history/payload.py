@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
-
 from misstep.harness.choreography.plain import plain, plain_bytes
 from misstep.harness.choreography.words import Json
 

@@ -1,4 +1,4 @@
-"""How each saga of a run went: what the effects, ledger, saga and parity checkers all start from."""
+"""How each saga of a run went, and how it ended."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from misstep.harness.checkers.messages import Messages, read_messages
 from misstep.harness.choreography.words import Choreography, Ending, Saga
 from misstep.harness.history.entries import Drove, Published, Result
 from misstep.harness.history.history import History
+from misstep.harness.history.messages import Messages, read_messages
 
 Outcome: TypeAlias = Literal["completed", "compensated", "both", "open", "absent", "undeclared"]
 """How a saga stands: ``both`` completed and given up, ``open`` neither, ``absent`` no event of it was seen."""
@@ -100,6 +100,21 @@ def _saga_run(
         began=min([entry.at for entry in published[:1]] + ([drove.at] if drove else []), default=0.0),
         ended=next((entry.at for entry in published if entry.event in ends), None),
     )
+
+
+def ending(choreography: Choreography, history: History, saga: int) -> Ending | None:
+    """Return how a saga ended; None while it has not, or was given up with a step done and not undone.
+
+    Args:
+        choreography: What was declared.
+        history: What happened so far.
+        saga: The saga's ordinal.
+    """
+    run = next((run for run in saga_runs(choreography, history) if run.number == saga), None)
+    if run is None or run.declared is None:
+        return None
+    undone = all(run.first([step.undoes]) for step in run.declared.steps if step.undoes and run.first([step.does]))
+    return run.ending if run.outcome != "compensated" or undone else None
 
 
 def declared_events(saga: Saga) -> frozenset[str]:
