@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import parse_qsl, unquote
 
-from misstep.harness.choreography.bodies import read_body, read_text
+from misstep.harness.choreography.bodies import read_body
 from misstep.harness.choreography.paths import MISSING, walk
 from misstep.harness.choreography.plain import plain, text_of
 from misstep.harness.choreography.requests import split_part
@@ -58,6 +58,11 @@ class Request:
         """The path, without its query."""
         return self.target.partition("?")[0]
 
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that are no UTF-8 become ``�``."""
+        return self.body.decode(errors="replace")
+
     @cached_property
     def query(self) -> dict[str, str]:
         """The query's fields."""
@@ -69,9 +74,9 @@ class Request:
         if not self.body:
             return None
         if self.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-            return dict(parse_qsl(read_text(self.body), keep_blank_values=True))
+            return dict(parse_qsl(self.text, keep_blank_values=True))
         data = read_body(self.body)
-        return read_text(self.body) if data is MISSING else plain(data)
+        return self.text if data is MISSING else plain(data)
 
     def names(self) -> dict[str, object]:
         """Return what ``{request.…}`` means in the answers of an external."""
@@ -81,7 +86,7 @@ class Request:
             "query": self.query,
             "headers": self.headers,
             "json": self.json,
-            "text": read_text(self.body),
+            "text": self.text,
         }
 
 
