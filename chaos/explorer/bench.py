@@ -10,7 +10,7 @@ from misstep.harness.history.history import History
 from misstep.harness.plan import Plan
 from misstep.harness.runner import Run, run
 from misstep.harness.stage.house import House
-from misstep.harness.stage.stage import Stage
+from misstep.harness.stage.warm import WarmStage
 
 
 class Bench(Protocol):
@@ -38,26 +38,16 @@ class HouseBench:
     """
 
     def __init__(self, house: House, *, strict: bool = False) -> None:
-        self._house = house
+        self._warm = WarmStage(house)
         self._strict = strict
-        self._kept: Stage | None = None
 
     async def run(self, plan: Plan, *, clean: Sequence[History] = (), fresh: bool = False) -> Run:
         """Run a plan on a stage of its own, or on the one that is kept; see :class:`Bench`."""
         if fresh:
-            async with self._house.stage() as stage:
+            async with self._warm.house.stage() as stage:
                 return await run(stage, plan, arm=arm, clean=clean, strict=self._strict)
-        return await run(await self._warm(), plan, arm=arm, clean=clean, strict=self._strict)
+        return await run(await self._warm.get(), plan, arm=arm, clean=clean, strict=self._strict)
 
     async def close(self) -> None:
         """Close the stage that is kept."""
-        if self._kept is not None:
-            kept, self._kept = self._kept, None
-            await kept.close()
-
-    async def _warm(self) -> Stage:
-        if self._kept is not None and (self._kept.spoilt or (self._kept.runs and not self._house.reusable)):
-            await self.close()
-        if self._kept is None:
-            self._kept = await self._house.fresh()
-        return self._kept
+        await self._warm.close()

@@ -10,14 +10,12 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 from misstep.chaos.explorer.order import Item
 from misstep.harness.checkers.verdict import Finding, Verdict
+from misstep.harness.exit_status import INVALID, UNKNOWN, VALID
 from misstep.harness.history.entries import FaultEvent
 from misstep.harness.plan import Plan
 from misstep.harness.runner import Run
 
 TrialAnswer: TypeAlias = Literal["valid", "invalid", "unknown", "vacuous", "flaky"]
-
-VALID, INVALID, UNKNOWN = 0, 1, 2
-"""Exit statuses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from misstep.chaos.explorer.outcome import Failure, plain_failure
 from misstep.harness.errors import MisstepError, PlanError
@@ -34,13 +35,19 @@ def folder_of(choreography_folder: Path) -> Path:
     return choreography_folder / ".misstep" / "failures"
 
 
-def save(failure: Failure, choreography: str, folder: Path) -> Path:
+def save(failure: Failure, folder: Path, *, choreography: str, source: str) -> Path:
     """Save a failing plan, whole or not at all, and return its file.
+
+    Args:
+        failure: What to save.
+        folder: Where; made if need be.
+        choreography: The name of the choreography that failed.
+        source: Its file's name.
 
     Raises:
         MisstepError: The folder cannot be written.
     """
-    record = {"misstep": FORM, "choreography": choreography, **plain_failure(failure)}
+    record = {"misstep": FORM, "choreography": choreography, "source": source, **plain_failure(failure)}
     del record["file"]
     target = folder / f"{failure.plan.digest}.json"
     try:
@@ -59,13 +66,15 @@ def save(failure: Failure, choreography: str, folder: Path) -> Path:
     return target
 
 
-def load(folder: Path) -> tuple[list[Saved], list[str]]:
-    """Return the plans that are saved in a folder, and a note for each file that is not understood."""
+def load(folder: Path, choreography: str) -> tuple[list[Saved], list[str]]:
+    """Return the plans of a choreography that a folder holds, and a note for each file that is not understood."""
     found: list[Saved] = []
     notes: list[str] = []
     for file in sorted(folder.glob("*.json")) if folder.is_dir() else ():
         try:
-            found.append(Saved(plan=read(file), file=file))
+            record = record_of(file)
+            if record.get("choreography", choreography) == choreography:
+                found.append(Saved(plan=plan_of(record, file.name), file=file))
         except PlanError as error:
             notes.append(f"ignored {file.name}: {error}")
     return found, notes
@@ -77,6 +86,24 @@ def read(file: Path) -> Plan:
     Raises:
         PlanError: The file cannot be read, or holds no plan.
     """
+    return plan_of(record_of(file), file.name)
+
+
+def source_of(file: Path) -> Path:
+    """Return the choreography file that a failure was saved for, else the current folder."""
+    source = record_of(file).get("source")
+    above = file.resolve().parents
+    if isinstance(source, str) and len(above) > 2 and (above[2] / Path(source).name).is_file():
+        return above[2] / Path(source).name
+    return Path()
+
+
+def record_of(file: Path) -> dict[str, Any]:
+    """Return what a file holds.
+
+    Raises:
+        PlanError: It cannot be read, or is not what a saved failure or a plan looks like.
+    """
     try:
         if not file.is_file():
             raise PlanError(f"there is no file {file}; `misstep explore` saves failing plans in .misstep/failures")
@@ -87,11 +114,19 @@ def read(file: Path) -> Plan:
         raise PlanError(f"{file.name} is no saved failure: {error}") from error
     if not isinstance(record, dict):
         raise PlanError(f"{file.name} is no saved failure: it holds {type(record).__name__}, expected an object")
-    if "misstep" not in record:
-        return Plan.from_json(json.dumps(record), source=file.name)
-    if record["misstep"] != FORM:
+    if record.get("misstep", FORM) != FORM:
         raise PlanError(f"{file.name} has form {record['misstep']!r}: this misstep reads form {FORM}")
-    return Plan.from_json(json.dumps(record.get("plan")), source=file.name)
+    return record
+
+
+def plan_of(record: dict[str, Any], name: str) -> Plan:
+    """Return the plan in a saved failure, or the bare plan that a record is.
+
+    Raises:
+        PlanError: There is none.
+    """
+    plan = record.get("plan") if "misstep" in record else record
+    return Plan.from_json(json.dumps(plan), source=name)
 
 
 def forget(saved: Sequence[Saved]) -> None:
