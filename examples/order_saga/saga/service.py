@@ -71,7 +71,7 @@ class Service:
     async def stop(self) -> None:
         """Take no more events, finish those at hand, publish what they led to, and leave."""
         if self._consumer:
-            with suppress(AMQPError, OSError, TimeoutError):
+            with suppress(AMQPError, ChannelInvalidStateError, OSError, TimeoutError):
                 await self._queue.cancel(self._consumer, timeout=1.0)
         if self._handling:
             await asyncio.wait(self._handling, timeout=STOP_WITHIN)
@@ -92,7 +92,7 @@ class Service:
             try:
                 await self._join()
                 break
-            except (AMQPError, OSError, TimeoutError) as error:
+            except Exception as error:  # a service that ceased to try would look alive and hear nothing
                 log.warning("%s: cannot join yet: %r", self.name, error)
                 await asyncio.sleep(RECONNECT)
         log.info("%s: ready", self.name)
