@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,6 +181,21 @@ class RunningService:
         now.asked = True
         await asyncio.gather(*(process.kill() for process in now.processes.values()))
         await now.forget()
+
+    def kill_now(self) -> None:
+        """Kill its process groups at once (SIGKILL), without waiting; :meth:`kill` or :meth:`spawn` ends what is left."""
+        self._asked = True
+        for process in self._processes.values():
+            if process.exited is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+    def freeze(self, frozen: bool) -> None:
+        """Suspend its process groups where they stand (SIGSTOP) at once, or let them go on (SIGCONT)."""
+        for process in self._processes.values():
+            if process.exited is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGSTOP if frozen else signal.SIGCONT)
 
     async def stop(self) -> tuple[ProcessEnd, ...]:
         """Ask it to end (SIGTERM), kill what is left after ``stop_within``, and say how each process ended.

@@ -53,6 +53,12 @@ def wants_port(service: Service, choreography: Choreography) -> bool:
     return any(mine & set(placeholders(text)) for text in everywhere)
 
 
+def uses(service: Service, store: str) -> bool:
+    """Return whether a service is told where a store is."""
+    texts = [*service.processes.values(), *service.env.values()]
+    return any(name.startswith(f"stores.{store}.") for text in texts for name in placeholders(text))
+
+
 def scope_of(addresses: Addresses, environment: Mapping[str, str], own_port: int | None = None) -> Scope:
     """Return what the names in templates mean.
 

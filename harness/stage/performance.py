@@ -18,7 +18,7 @@ from misstep.harness.outside.drivers import Driven
 from misstep.harness.plan import Drive, Fault, Plan
 from misstep.harness.stage.clients import Clients
 from misstep.harness.stage.stage import Stage
-from misstep.harness.stage.stillness import Stillness
+from misstep.harness.stage.watch import Watch
 from misstep.harness.wire.interceptor import FORWARD, Action, Control, Heard
 
 
@@ -39,7 +39,7 @@ class Performance:
         self.driven: list[Drive] = []
         self.history = stage.begin(plan.seed, learn_causes(clean) if clean else None)
         self.clients = Clients(stage, seed=plan.seed)
-        self.stillness = Stillness(stage, clean, self._pending)
+        self.watch = Watch(stage, clean, self._pending)
         self._timers: set[asyncio.TimerHandle] = set()
         self._work: set[asyncio.Task[None]] = set()
         self._faults = [self._at_work(number, fault, arm) for number, fault in enumerate(plan.faults, 1)]
@@ -99,7 +99,7 @@ class Performance:
 
     async def quiet(self, within: float | None = None) -> bool:
         """Wait until nothing is left to happen, or the deadline; record which it was."""
-        seen = await self.stillness.wait(within)
+        seen = await self.watch.wait(within)
         self.history.append(seen)
         return seen.quiet
 
@@ -187,7 +187,7 @@ class Performance:
     def freeze(self, service: str, frozen: bool) -> None:
         """Suspend the service's processes, or let them go on."""
         self._known(service)
-        self.stage.services[service].freeze(frozen)
+        self.stage.freeze(service, frozen)
 
     async def crash_broker(self) -> None:
         """Kill the broker as a power cut would."""

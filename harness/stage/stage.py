@@ -25,7 +25,7 @@ from misstep.harness.services.guardian import Guard
 from misstep.harness.services.ports import PortLease, lease_port
 from misstep.harness.services.service import ProcessEnd, RunningService
 from misstep.harness.services.sockets import Address, addresses_of
-from misstep.harness.stage.assembly import Addresses, Scope, launch_of, scope_of, wants_port
+from misstep.harness.stage.assembly import Addresses, Scope, launch_of, scope_of, uses, wants_port
 from misstep.harness.stores.port import Store
 from misstep.harness.wire.amqp.session import AmqpSession
 from misstep.harness.wire.interceptor import Interceptor
@@ -79,6 +79,7 @@ class Stage:
         calls: The calls of externals in the run in progress.
         http: Sends the harness's own requests to services.
         runs: How many runs it has served.
+        starting: Services that were started and are not ready yet.
         spoilt: Why it must not serve another run; empty while it may.
     """
 
@@ -95,6 +96,8 @@ class Stage:
         self.calls: list[Call] = []
         self.runs = 0
         self.spoilt = ""
+        self.starting: set[str] = set()
+        self._frozen: set[str] = set()
         self._origin = means.clock()
         self.http: httpx.AsyncClient
         self._ports: dict[str, PortLease] = {}
@@ -163,12 +166,37 @@ class Stage:
         running = self.services[service]
         if running.running:
             return
-        await running.spawn()
-        if service in self.links:
-            self.links[service].incarnation = running.incarnation
-        self._happened(service, "started", running.incarnation)
-        await running.until_ready()
-        self._happened(service, "ready", running.incarnation)
+        self.starting.add(service)
+        try:
+            await running.spawn()
+            if service in self.links:
+                self.links[service].incarnation = running.incarnation
+            self._happened(service, "started", running.incarnation)
+            await running.until_ready()
+            self._happened(service, "ready", running.incarnation)
+        finally:
+            self.starting.discard(service)
+
+    def freeze(self, service: str, frozen: bool) -> None:
+        """Suspend a service's processes where they stand, or let them go on."""
+        self.services[service].freeze(frozen)
+        (self._frozen.add if frozen else self._frozen.discard)(service)
+
+    def able(self) -> frozenset[str]:
+        """Return the services that can act: they run, and nobody keeps them from it."""
+        return frozenset(
+            name
+            for name, running in self.services.items()
+            if running.running and name not in self._frozen and not (name in self.links and self.links[name].refusing)
+        )
+
+    def users(self, store: str) -> frozenset[str]:
+        """Return the services that are told where a store is."""
+        return frozenset(name for name, service in self.choreography.services.items() if uses(service, store))
+
+    def queues(self) -> tuple[str, ...]:
+        """Return the queues that are known, but for those that belong to one connection alone."""
+        return tuple(name for name, declared in self.recorder.topology.queues.items() if not declared.exclusive)
 
     def link(self, service: str) -> Link:
         """Return a service's link to the broker.

@@ -1,0 +1,118 @@
+"""Waits until a run is quiet: gathers the facts of each moment, and lets :mod:`misstep.harness.quiescence` judge them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from misstep.harness.errors import StoreFailed
+from misstep.harness.history import entries
+from misstep.harness.history.ending import saga_runs
+from misstep.harness.history.history import History
+from misstep.harness.quiescence import Moving, Silence, Stillness, judge, learn
+from misstep.harness.stage.stage import Stage
+
+BRIEFLY: Final = 0.01
+"""Seconds between two looks while something moves."""
+LONGEST: Final = 0.1
+"""Seconds between two looks at the most, whatever silence is still asked for."""
+
+
+class Watch:
+    """Watches one run for silence.
+
+    Args:
+        stage: Where.
+        clean: Histories of fault-free runs, to learn from how long services fall silent.
+        pending: Says what the run itself still has to do, a line each.
+    """
+
+    def __init__(self, stage: Stage, clean: Sequence[History], pending: Callable[[], list[str]]) -> None:
+        rules = stage.choreography.quiet
+        self._stage = stage
+        self._pending = pending
+        self._silence = learn(clean if rules.learn else (), default=rules.silence)
+
+    @property
+    def silence(self) -> Silence:
+        """How long silence must last."""
+        return self._silence
+
+    async def wait(self, within: float | None = None) -> entries.Quiet:
+        """Wait until nothing is left to happen, or the deadline.
+
+        Args:
+            within: Seconds; the choreography's own ``quiet.within`` where None.
+        """
+        stage = self._stage
+        deadline = stage.now() + (stage.choreography.quiet.within if within is None else within)
+        while True:
+            seen = await self._look(deadline)
+            if seen.quiet or stage.now() >= deadline:
+                return await self._entry(seen)
+            await asyncio.sleep(min(max(seen.wait, BRIEFLY), LONGEST, max(0.0, deadline - stage.now())))
+
+    async def _look(self, deadline: float) -> Stillness:
+        """Look at the links first, which costs nothing; ask broker and stores only when these are still."""
+        stage = self._stage
+        pending = (*self._pending(), *self._own())
+        cheap = self._moving(deadline, pending)
+        seen = judge(cheap, self._silence)
+        if seen.moving or seen.wait:
+            return seen
+        queues = await stage.means.space.queues(stage.queues())
+        outboxes = {
+            name: await self._rows(name, sql)
+            for name, sql in stage.choreography.quiet.outboxes.items()
+            if stage.users(name) & stage.able()
+        }
+        full = self._moving(deadline, pending, queues=queues, outboxes=outboxes)
+        return judge(full, self._silence)
+
+    def _moving(self, deadline: float, pending: tuple[str, ...], **more: object) -> Moving:
+        stage = self._stage
+        facts = {"queues": (), **more}
+        return Moving(
+            now=stage.now(),
+            deadline=deadline,
+            wire=stage.recorder.wire,
+            able=stage.able(),
+            pending=pending,
+            open_sagas=self._open_sagas(),
+            **facts,  # type: ignore[arg-type]
+        )
+
+    def _own(self) -> list[str]:
+        """Say what the stage itself has pending."""
+        stage = self._stage
+        calls = stage.stub.in_flight
+        lines = [f"{calls} calls of externals"] if calls else []
+        lines += [f"service {name} is starting" for name in sorted(stage.starting)]
+        return lines
+
+    def _open_sagas(self) -> int:
+        stage = self._stage
+        if not stage.choreography.sagas:
+            return 0
+        runs = saga_runs(stage.choreography, stage.history)
+        return sum(1 for run in runs if run.outcome in ("open", "absent"))
+
+    async def _rows(self, store: str, sql: str) -> int:
+        """Count an outbox; a store that cannot be asked now counts as moving, since nobody knows."""
+        try:
+            rows = (await self._stage.means.stores[store].query(sql)).rows
+        except StoreFailed:
+            return 1
+        return int(rows[0][0] or 0) if rows and rows[0] else 0
+
+    async def _entry(self, seen: Stillness) -> entries.Quiet:
+        stage = self._stage
+        queues = await stage.means.space.queues(stage.queues())
+        return entries.Quiet(
+            at=stage.now(),
+            quiet=seen.quiet,
+            moving=seen.moving,
+            waited=seen.asked,
+            queues={state.name: state.ready for state in queues if state.ready},
+        )
