@@ -303,7 +303,7 @@ class Channel:
     def _refuse(self, deliveries: list[Delivery], *, requeue: bool) -> None:
         self._uncount(deliveries)
         for queue, entries in _by_queue(deliveries):
-            queue.unblock(self.consumers.values())
+            queue.unblock()
             if requeue:
                 queue.requeue(entries, self._now, refused=True)
             else:
@@ -334,7 +334,7 @@ class Channel:
         if self._prefetch_shared:
             served.update(dict.fromkeys(consumer.queue for consumer in self.consumers.values()))
         for queue in served:
-            queue.unblock(self.consumers.values())
+            queue.unblock()
             queue.serve(self._now)
 
     # Exchanges and queues

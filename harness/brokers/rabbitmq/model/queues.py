@@ -94,6 +94,7 @@ class Queue:
         unacked: Messages that are out, by position.
         consumers: Everybody who consumes, in the order of arrival.
         turns: The consumers that may have room, whose turn is next first.
+        waiting: The consumers that had no room when it was their turn, in that order.
         had_consumers: Whether anybody ever consumed, for ``auto_delete``.
     """
 
@@ -109,6 +110,7 @@ class Queue:
     unacked: dict[int, Entry] = field(default_factory=dict)
     consumers: list[Consumer] = field(default_factory=list)
     turns: deque[Consumer] = field(default_factory=deque)
+    waiting: list[Consumer] = field(default_factory=list)
     had_consumers: bool = False
     _next: int = 0
     _bytes: int = 0
@@ -176,6 +178,7 @@ class Queue:
             if self.limits.single_active:
                 return None
             self.turns.remove(consumer)
+            self.waiting.append(consumer)
         return None
 
     def _highest_priority(self) -> Consumer:
@@ -260,6 +263,7 @@ class Queue:
         self.unacked.clear()
         self.consumers.clear()
         self.turns.clear()
+        self.waiting.clear()
 
     def purge(self) -> int:
         """Drop what is ready, dead-lettering nothing, and say how many messages that were."""
@@ -282,14 +286,16 @@ class Queue:
         self.consumers.remove(consumer)
         if consumer in self.turns:
             self.turns.remove(consumer)
+        if consumer in self.waiting:
+            self.waiting.remove(consumer)
         self.used = now
         return self.auto_delete and self.had_consumers and not self.consumers
 
-    def unblock(self, consumers: Iterable[Consumer]) -> None:
+    def unblock(self) -> None:
         """Give consumers that have room again their turn, behind those that had it all the time."""
-        for consumer in consumers:
-            if consumer not in self.turns and consumer in self.consumers and consumer.channel.has_room(consumer):
-                self.turns.append(consumer)
+        free = [consumer for consumer in self.waiting if consumer.channel.has_room(consumer)]
+        self.waiting = [consumer for consumer in self.waiting if consumer not in free]
+        self.turns.extend(free)
 
     # Time
 
@@ -323,4 +329,5 @@ class Queue:
         self.unacked.clear()
         self.consumers.clear()
         self.turns.clear()
+        self.waiting.clear()
         self.used = now

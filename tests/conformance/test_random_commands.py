@@ -1,0 +1,64 @@
+"""Random command sequences, on the model and on a real RabbitMQ step by step: both have to show the same throughout.
+
+``MISSTEP_CONFORMANCE_EXAMPLES`` asks for more sequences than the default, drawn anew each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from misstep.harness.brokers.rabbitmq.embedded import EmbeddedServer
+
+from .commands import COMMANDS, Command, Troupe
+from .conftest import RealRabbit
+from .world import World
+
+ASKED = os.environ.get("MISSTEP_CONFORMANCE_EXAMPLES")
+PATIENCE = 5.0
+"""Seconds that the real broker may take to show what the model shows."""
+
+
+async def _same(model: Troupe, real: Troupe, step: str) -> None:
+    expected = await model.observe()
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + PATIENCE
+    while (seen := await real.observe()) != expected:
+        if loop.time() > deadline:
+            assert seen == expected, f"the real broker shows another state after {step}"
+
+
+async def _play(commands: list[Command], rabbit: RealRabbit) -> None:
+    server = EmbeddedServer()
+    await server.start()
+    worlds = [World(server, real=False), World(rabbit, real=True)]
+    for world in worlds:
+        world.server.add_vhost(world.vhost)
+    model, real = (Troupe(world) for world in worlds)
+    try:
+        await model.enter()
+        await real.enter()
+        for number, command in enumerate(commands, 1):
+            step = f"step {number}, {command}"
+            expected = await model.do(command)
+            assert await real.do(command) == expected, f"the real broker answers {step} otherwise"
+            await _same(model, real, step)
+    finally:
+        for world in worlds:
+            await world.close()
+        await server.close()
+
+
+@settings(
+    max_examples=int(ASKED or 25),
+    derandomize=ASKED is None,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(commands=st.lists(COMMANDS, min_size=8, max_size=24))
+def test_random_commands(real_rabbit: RealRabbit, commands: list[Command]) -> None:
+    asyncio.run(_play(commands, real_rabbit))
