@@ -1,1 +1,55 @@
-"""The pytest plugin; light, so that it costs nothing until it is used."""
+"""The pytest plugin of chaos: the markers ``chaos`` and ``explore``.
+
+``@pytest.mark.chaos(*faults)`` makes faults while a test runs. ``@pytest.mark.explore(faults=1, seconds=60)`` takes the drives
+that a test makes and, once its clean run has passed, tries every plan of so many faults with them.
+
+Light on purpose: nothing but pytest is loaded until a test has one of these markers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from misstep.harness.testing import Trial
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the markers known."""
+    config.addinivalue_line("markers", "chaos(*faults): make these faults while the test runs on its stage")
+    config.addinivalue_line(
+        "markers",
+        "explore(faults=1, seconds=None, only=()): once the test has passed, try every plan of so many faults "
+        "with the drives that it made",
+    )
+
+
+def pytest_misstep_chaos(item: pytest.Item) -> tuple[Any, ...] | None:
+    """Return the faults of a test's ``chaos`` markers."""
+    faults = [fault for marker in item.iter_markers("chaos") for fault in marker.args]
+    if not faults:
+        return None
+    from misstep.chaos.faults.arm import arm
+    from misstep.harness.plan import Fault
+
+    wrong = [fault for fault in faults if not isinstance(fault, Fault)]
+    if wrong:
+        raise pytest.UsageError(
+            f"{item.nodeid}: chaos({wrong[0]!r}): expected faults, such as "
+            'delivery.redeliver("payment.taken", to="shipping") from misstep.chaos'
+        )
+    return tuple(faults), arm
+
+
+def pytest_misstep_judged(item: pytest.Item, trial: Trial) -> None:
+    """Explore, where a test asks for it."""
+    marker = item.get_closest_marker("explore")
+    if marker is None:
+        return
+    from misstep.chaos.testing import explore
+
+    failure = explore(trial, **marker.kwargs)
+    if failure:
+        pytest.fail(failure, pytrace=False)
