@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 
 from misstep.harness.choreography import check_outside
 from misstep.harness.choreography.reading import shown
@@ -175,5 +176,8 @@ def check_saga(place: str, saga: Saga, choreography: Choreography) -> Iterator[P
         if step.undoes and step.undoes == step.does:
             yield Problem(f"{at}.undoes", shown(step.undoes), "another event than the one that does it")
         done.add(step.does)
-    for event in {saga.starts, *saga.completes, *saga.fails, *done} & set(choreography.events.ignore):
-        yield Problem("events.ignore", shown(event), f"events that are no part of a saga, but {saga.name} needs it")
+    for pattern in choreography.events.ignore:
+        for event in sorted({saga.starts, *saga.completes, *saga.fails, *done}):
+            if fnmatchcase(event, pattern):
+                hint = f"{saga.name} needs {event}"
+                yield Problem("events.ignore", shown(pattern), "events that are no part of a saga", hint)

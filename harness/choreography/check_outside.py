@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from misstep.harness.choreography.reading import shown
-from misstep.harness.choreography.requests import METHODS, check_pattern, split_part, split_request
+from misstep.harness.choreography.requests import METHODS, check_pattern, is_secret, split_part, split_request
 from misstep.harness.choreography.rules import exactly_one, known_name, only_with, template, templates
 from misstep.harness.choreography.scopes import mentions, shape_of_answer, shape_of_driver, shape_of_look
 from misstep.harness.choreography.templates import nearest, texts
@@ -121,6 +121,8 @@ def check_effect(place: str, effect: Effect, choreography: Choreography) -> Iter
         for key in ("key", "once_by"):
             if value := getattr(effect, key):
                 yield from part(f"{place}.{key}", value, ("json", "header", "path"))
+                if value.startswith("header:") and is_secret(value):
+                    yield Problem(f"{place}.{key}", shown(value), "a header that holds no secret, since none is kept")
     elif effect.store:
         yield from sql_of(place, effect.store, effect.sql, choreography)
         extras = {key: getattr(effect, key) for key in ("when", "once_by", "key") if getattr(effect, key) != usual[key]}

@@ -7,6 +7,8 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+SECRET = re.compile(r"authorization|cookie|token|secret|passw|signature|credential|api[-_]?key", re.IGNORECASE)
+NO_SECRET = re.compile(r"idempoten", re.IGNORECASE)
 PART_FORMS = {"json": "json:PATH", "header": "header:NAME", "path": "path:N (the Nth segment of the path, from 1)"}
 
 
@@ -65,3 +67,8 @@ def split_part(text: str, kinds: tuple[str, ...]) -> tuple[str, str]:
     if kind not in kinds or not rest or (kind == "path" and not rest.isdecimal()):
         raise ValueError(" or ".join(PART_FORMS[kind] for kind in kinds))
     return kind, rest
+
+
+def is_secret(name: str) -> bool:
+    """Say whether a header or a field of a query holds a secret, by its name; an idempotency token is none."""
+    return bool(SECRET.search(name)) and not NO_SECRET.search(name)

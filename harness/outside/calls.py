@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,10 +10,9 @@ from urllib.parse import parse_qsl, unquote
 from misstep.harness.choreography.bodies import read_body
 from misstep.harness.choreography.paths import MISSING, walk
 from misstep.harness.choreography.plain import plain, text_of
-from misstep.harness.choreography.requests import split_part
+from misstep.harness.choreography.requests import is_secret, split_part
 from misstep.harness.choreography.words import Json
 
-SECRET_NAME = re.compile(r"authorization|cookie|token|secret|password|passwd|signature|credential|api[-_]?key", re.I)
 REDACTED = "***"
 
 
@@ -124,7 +122,7 @@ class Call:
 
 def redacted_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return headers by lower-case name, with the values of those that hold secrets replaced."""
-    return {name.lower(): REDACTED if SECRET_NAME.search(name) else value for name, value in headers.items()}
+    return {name.lower(): REDACTED if is_secret(name) else value for name, value in headers.items()}
 
 
 def redacted_target(target: str) -> str:
@@ -132,8 +130,7 @@ def redacted_target(target: str) -> str:
     path, mark, query = target.partition("?")
     fields = (part.partition("=") for part in query.split("&"))
     kept = (
-        f"{name}={REDACTED}" if equals and SECRET_NAME.search(name) else name + equals + value
-        for name, equals, value in fields
+        f"{name}={REDACTED}" if equals and is_secret(name) else name + equals + value for name, equals, value in fields
     )
     return path + mark + "&".join(kept)
 

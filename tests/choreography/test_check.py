@@ -181,7 +181,8 @@ class TestSagas:
         assert problem(replace(GOOD, sagas={"order": saga}), place)
 
     def test_an_event_of_a_saga_is_not_ignored(self) -> None:
-        assert problem(replace(GOOD, events=EventRules(ignore=("shipped",))), "events.ignore").value == "'shipped'"
+        found = problem(replace(GOOD, events=EventRules(ignore=("beat", "ship*"))), "events.ignore")
+        assert (found.value, found.hint) == ("'ship*'", "order needs shipped")
 
 
 class TestDrivers:
@@ -252,6 +253,7 @@ class TestExternalsAndEffects:
             ({"external": "gateway"}, "effects.e.key"),
             ({"external": "gateway", "key": "id"}, "effects.e.key"),
             ({"external": "gateway", "key": "path:x"}, "effects.e.key"),
+            ({"external": "gateway", "key": "header:X-Api-Key"}, "effects.e.key"),
             ({"external": "gateway", "key": "json:id", "sql": "select"}, "effects.e.sql"),
             ({"external": "gateway", "key": "json:id", "when": "x"}, "effects.e.when"),
             ({"store": "fils", "sql": "select"}, "effects.e.store"),
