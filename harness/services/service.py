@@ -184,18 +184,18 @@ class RunningService:
 
     def kill_now(self) -> None:
         """Kill its process groups at once (SIGKILL), without waiting; :meth:`kill` or :meth:`spawn` ends what is left."""
-        self._asked = True
-        for process in self._processes.values():
-            if process.exited is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+        self._now.asked = True
+        self._signal(signal.SIGKILL)
 
     def freeze(self, frozen: bool) -> None:
         """Suspend its process groups where they stand (SIGSTOP) at once, or let them go on (SIGCONT)."""
-        for process in self._processes.values():
+        self._signal(signal.SIGSTOP if frozen else signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        for process in self.processes.values():
             if process.exited is None:
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGSTOP if frozen else signal.SIGCONT)
+                    os.killpg(process.pid, number)
 
     async def stop(self) -> tuple[ProcessEnd, ...]:
         """Ask it to end (SIGTERM), kill what is left after ``stop_within``, and say how each process ended.

@@ -277,6 +277,28 @@ async def test_a_kill_while_it_starts_ends_the_start(guard: Guard, tmp_path: Pat
         await starting
 
 
+@pytest.mark.asyncio
+async def test_frozen_and_killed_at_once(guard: Guard, tmp_path: Path) -> None:
+    told: asyncio.Future[ProcessEnd] = asyncio.get_running_loop().create_future()
+    service = RunningService(launch(tmp_path, *python(SLEEP)), guard, tmp_path, on_end=told.set_result)
+    await service.start()
+    stat = Path(f"/proc/{service.processes['main'].pid}/stat")
+
+    async def until_state(states: str) -> None:
+        async with asyncio.timeout(20):
+            while stat.read_text().rpartition(")")[2].split()[0] not in states:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    service.freeze(True)
+    await until_state("T")
+    service.freeze(False)
+    await until_state("SR")
+    service.kill_now()
+    end = await told
+    assert (end.exit.signal, end.asked) == (signal.SIGKILL, True)
+    assert not service.running
+
+
 def test_leased_ports_differ_and_can_be_bound() -> None:
     leases = [lease_port() for _ in range(50)]
     ports = {lease.port for lease in leases}
