@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from importlib.metadata import entry_points
 
 import click
-
 from misstep.harness.errors import ChoreographyError, MisstepError, PlanError
 from misstep.harness.exit_status import INTERRUPTED, OWN_ERROR, USAGE, VALID
 

@@ -65,9 +65,7 @@ async def run(
     """
     performance = Performance(stage, plan, arm, clean)
     history = await performance.perform()
-    return judged(
-        stage, plan, history, clean=clean, checkers=checkers, strict=strict, warm=performance.warm
-    )
+    return judged(stage, plan, history, clean=clean, checkers=checkers, strict=strict, warm=performance.warm)
 
 
 def judged(

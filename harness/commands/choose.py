@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from misstep.harness.choreography.file import load
-from misstep.harness.choreography.words import Choreography
+if TYPE_CHECKING:
+    from misstep.harness.choreography.words import Choreography
 
 FILE = "choreography.toml"
 STAGES = ("embedded", "local", "docker", "remote")
@@ -36,6 +36,8 @@ def chosen(where: str) -> Choreography:
         click.UsageError: There is no such file.
         ChoreographyError: The file has problems; all are told.
     """
+    from misstep.harness.choreography.file import load
+
     path = Path(where)
     if path.is_dir():
         path = path / FILE

@@ -8,10 +8,9 @@ import click
 @click.command()
 def doctor() -> None:
     """Say which stages, brokers and tools this machine has, and how to get the rest."""
+    from misstep.harness.doctor import examine
     from rich.console import Console
     from rich.table import Table
-
-    from misstep.harness.doctor import examine
 
     table = Table(box=None, pad_edge=False)
     for title in ("", "part", "what was found"):

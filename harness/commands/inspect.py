@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-
-from misstep.harness.choreography.words import Choreography
-from misstep.harness.exit_status import STATUS
 from misstep.harness.commands.choose import choreography_argument, chosen, stage_option
-from misstep.harness.report.topology import topology_lines
-from misstep.harness.runner import Run
+from misstep.harness.exit_status import STATUS
+
+if TYPE_CHECKING:
+    from misstep.harness.choreography.words import Choreography
+    from misstep.harness.runner import Run
 
 
 @click.command()
@@ -54,6 +54,7 @@ async def _runs(choreography: Choreography, kind: Any, seed: int, drivers: tuple
 def _text(choreography: Choreography, runs: list[Run], answer: str) -> str:
     from misstep.harness.history.timeline import timeline
     from misstep.harness.report.failure import verdict_lines
+    from misstep.harness.report.topology import topology_lines
 
     parts = [f"{choreography.name}: {answer}"]
     if runs:
@@ -66,6 +67,7 @@ def _text(choreography: Choreography, runs: list[Run], answer: str) -> str:
 
 def _plain(runs: list[Run], answer: str) -> dict[str, Any]:
     import msgspec
+    from misstep.harness.report.topology import topology_lines
 
     return {
         "answer": answer,

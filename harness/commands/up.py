@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-
-from misstep.harness.choreography.words import Choreography
 from misstep.harness.commands.choose import choreography_argument, chosen, stage_option
+
+if TYPE_CHECKING:
+    from misstep.harness.choreography.words import Choreography
 
 
 @click.command()

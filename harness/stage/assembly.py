@@ -44,7 +44,11 @@ def wants_port(service: Service, choreography: Choreography) -> bool:
     if any("port" in placeholders(text) for text in texts) or service.ready.http or service.ready.tcp:
         return True
     everywhere = [
-        *(text for other in choreography.services.values() for text in (*other.processes.values(), *other.env.values())),
+        *(
+            text
+            for other in choreography.services.values()
+            for text in (*other.processes.values(), *other.env.values())
+        ),
         *(driver.http or driver.command for driver in choreography.drivers.values()),
         *(probe.http or probe.command for probe in choreography.probes.values()),
         *(view.http for view in choreography.views.values()),
@@ -122,4 +126,3 @@ def launch_of(
 
 def _folder(base: Path, relative: str) -> Path:
     return (base / relative).resolve()
-

@@ -72,9 +72,7 @@ class Clients:
             )
         finally:
             self.driving -= 1
-        stage.recorder.drove(
-            saga, driver.name, driven.outcome, correlation=driven.correlation, detail=driven.detail
-        )
+        stage.recorder.drove(saga, driver.name, driven.outcome, correlation=driven.correlation, detail=driven.detail)
         self._correlations[saga] = driven.correlation
         if driven.correlation:
             self._watch(saga, driven.correlation)
@@ -121,9 +119,7 @@ class Clients:
             )
             names = {key: f"saga {number}" for number, key in self._correlations.items() if key}
             seen = await probes.look(probe, scope=stage.scope, correlation=correlation, names=names, means=means)
-        stage.history.append(
-            entries.Probed(at=stage.now(), probe=name, saga=saga, value=seen.value, error=seen.error)
-        )
+        stage.history.append(entries.Probed(at=stage.now(), probe=name, saga=saga, value=seen.value, error=seen.error))
 
     async def _count(self, effect: Effect) -> effects.Count:
         """Count an effect for the whole run; a query that asks for one saga alone is asked for each."""
