@@ -6,7 +6,8 @@ children instead of init's), and reads requests from the socket ``FD``, one JSON
 the end of the process ``PARENT``, is the order to kill all descendants and leave.
 
 Requests (``do``): ``spawn`` {id, argv, env, cwd, log, user}; ``signal`` {request, id, signal, to: tree | group};
-``end`` {request, id}: SIGKILL to the whole tree, answered when nothing of it is left; ``tree`` {request, id}.
+``end`` {request, id}: SIGKILL to the whole tree, answered when nothing of it is left; ``tree`` {request, id};
+``adopt`` {folder}: it is removed with everything in it when the guard ends.
 
 Events (``event``): ``ready`` {pid}; ``started`` {id, pid}; ``failed`` {id, errno, file}; ``exited`` {id, code, signal};
 ``answer`` {request, pids}; ``fault`` {trace} before the guard gives up on an error of its own.
@@ -22,6 +23,7 @@ import errno
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -124,6 +126,7 @@ class Guard:
         self.pid = os.getpid()
         self.libc = ctypes.CDLL(None, use_errno=True)
         self.roots: dict[str, Root] = {}
+        self.folders: list[str] = []
         self.ending: dict[str, list[int]] = {}
         self.incoming = bytearray()
         self.outgoing = bytearray()
@@ -143,6 +146,8 @@ class Guard:
             raise
         finally:
             self.end_everything()
+            for folder in self.folders:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def prepare(self) -> None:
         """Become a subreaper, and watch the channel, the parent and signals."""
@@ -245,8 +250,10 @@ class Guard:
                 self.continue_ending(request["id"])
             case "tree":
                 self.answer(request["request"], [entry.pid for entry in self.tree(request["id"])])
+            case "adopt":
+                self.folders.append(request["folder"])
             case unknown:
-                raise ValueError(f"the guard was asked to do {unknown!r}: expected spawn, signal, end or tree")
+                raise ValueError(f"the guard was asked to do {unknown!r}: expected spawn, signal, end, tree or adopt")
 
     def answer(self, request: int, pids: list[int]) -> None:
         """Answer one numbered request with the processes that it met."""

@@ -196,6 +196,20 @@ class Guard:
             raise
         return Process(self, name, command, pid, ended)
 
+    async def adopt(self, folder: Path) -> None:
+        """Have a folder removed, with everything in it, when the guard ends, however the harness may end.
+
+        Raises:
+            StageError: The guard ended.
+        """
+        channel = await self._running()
+        channel.send(do="adopt", folder=str(folder))
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, so that nothing under it is left."""
+        return self._closed
+
     async def request(self, what: str, name: str, **more: object) -> list[int]:
         """Ask the guard something about one process; its answer is a list of pids."""
         channel = await self._running()

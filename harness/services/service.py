@@ -183,7 +183,7 @@ class RunningService:
         await now.forget()
 
     def kill_now(self) -> None:
-        """Kill its process groups at once (SIGKILL), without waiting; :meth:`kill` or :meth:`spawn` ends what is left."""
+        """Kill its process groups at once (SIGKILL), without waiting; :meth:`kill` or :meth:`spawn` ends the rest."""
         self._now.asked = True
         self._signal(signal.SIGKILL)
 

@@ -46,6 +46,7 @@ from misstep.harness.services.guardian import Command, Guard
 async def main():
     folder = Path(sys.argv[1])
     async with Guard() as guard:
+        await guard.adopt(folder / "scratch")
         command = Command((sys.executable, "-c", sys.argv[2], "--wipe"), os.environ, folder, folder / "daemon.log")
         process = await guard.spawn(command)
         fork = os.fork() if "--fork" in sys.argv else -1
@@ -244,13 +245,18 @@ async def test_many_processes_at_once(guard: Guard, tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_the_end_of_the_guard_ends_everything(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    (scratch / "file").touch()
     async with Guard() as guard:
+        await guard.adopt(scratch)
         process = await guard.spawn(python(DAEMON, tmp_path, "--wipe"))
         found = await report(tmp_path)
         assert guard.pid is not None
         pid = guard.pid
     assert not any(map(alive, (pid, process.pid, found["daemon"])))
     assert refused(found["port"])
+    assert not scratch.exists()
     with pytest.raises(StageError, match="the guard is closed"):
         await guard.spawn(Command(("true",), os.environ, tmp_path, tmp_path / "log"))
 
@@ -272,6 +278,8 @@ async def test_a_killed_guard_is_told_to_everyone_and_takes_its_children_along(t
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("fork", [False, True], ids=["", "a fork of the harness lives on"])
 async def test_nothing_outlives_a_killed_harness(tmp_path: Path, number: int, fork: bool) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     harness, pids = start_harness(tmp_path, fork)
     found = await report(tmp_path, "daemon.log")
     harness.send_signal(number)
@@ -280,6 +288,7 @@ async def test_nothing_outlives_a_killed_harness(tmp_path: Path, number: int, fo
     try:
         await until(lambda: not any(map(alive, (*gone, found["daemon"]))))
         assert refused(found["port"])
+        assert not scratch.exists()
         assert not fork or alive(forked)
     finally:
         if fork:

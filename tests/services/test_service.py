@@ -51,6 +51,10 @@ def launch(folder: Path, *argv: str, ready: Ready | None = None, port: int | Non
     return Launch(name="payment", commands={"main": argv}, env=os.environ, cwd=folder, ready=ready, port=port)
 
 
+def state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 async def failure(service: RunningService) -> str:
     """Start a service that cannot become ready, and return what it says."""
     with pytest.raises(ServiceFailed) as caught:
@@ -282,11 +286,11 @@ async def test_frozen_and_killed_at_once(guard: Guard, tmp_path: Path) -> None:
     told: asyncio.Future[ProcessEnd] = asyncio.get_running_loop().create_future()
     service = RunningService(launch(tmp_path, *python(SLEEP)), guard, tmp_path, on_end=told.set_result)
     await service.start()
-    stat = Path(f"/proc/{service.processes['main'].pid}/stat")
+    pid = service.processes["main"].pid
 
     async def until_state(states: str) -> None:
         async with asyncio.timeout(20):
-            while stat.read_text().rpartition(")")[2].split()[0] not in states:  # noqa: ASYNC110
+            while state(pid) not in states:  # noqa: ASYNC110 (nothing is told of it)
                 await asyncio.sleep(0.01)
 
     service.freeze(True)
