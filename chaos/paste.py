@@ -6,7 +6,7 @@ import keyword
 import re
 from collections.abc import Sequence
 
-from misstep.chaos.explorer.shrink import event_in
+from misstep.chaos.explorer.names import event_of
 from misstep.harness.plan import Drive, Fault, Plan
 
 WIDTH = 100
@@ -23,7 +23,13 @@ def source(plan: Plan, comment: Sequence[str] = ()) -> str:
     lines = ["import pytest"]
     if families:
         lines.append(f"from misstep.chaos import {', '.join(families)}")
-    lines += ["", "", *(f"# {line}" for line in comment), *marker(plan), f"async def {name_of(plan)}(stage):"]
+    lines += [
+        "",
+        "",
+        *(f"# {line}" for text in comment for line in text.splitlines()),
+        *marker(plan),
+        f"async def {name_of(plan)}(stage):",
+    ]
     for number, drive in enumerate(plan.drives, 1):
         saga = "saga" if len(plan.drives) == 1 else f"saga_{number}"
         lines += [f"    {saga} = await stage.drive({arguments(drive)})", f"    await {saga}.settled()"]
@@ -69,8 +75,7 @@ def name_of(plan: Plan) -> str:
     """Return a name for the test: the drivers, and what befalls whom."""
     words = ["_and_".join(dict.fromkeys(drive.driver for drive in plan.drives))]
     for fault in plan.faults:
-        event = fault.at.event or event_in(fault.at.message)
-        words.append(f"{fault.kind.replace('.', '_')}_{fault.at.service}_{event}".strip("_"))
+        words.append(f"{fault.kind.replace('.', '_')}_{fault.at.service}_{event_of(fault)}".strip("_"))
     name = re.sub(r"\W+", "_", f"test_{words[0]}" + "".join(f"_survives_{word}" for word in words[1:2]))
     rest = "".join(f"_and_{word}" for word in words[2:])
     return re.sub(r"\W+", "_", name + rest, flags=re.ASCII)[:120].rstrip("_")

@@ -60,6 +60,7 @@ def explore(
 
     Exit status: 0 valid, 1 invalid, 2 unknown or flaky, 3 usage, 4 an error of our own, 130 interrupted.
     """
+    from misstep.chaos.explorer.only import words_for
     from misstep.chaos.explorer.search import Wish
     from misstep.chaos.explorer.store import folder_of
     from misstep.chaos.progress import Bar
@@ -67,7 +68,7 @@ def explore(
 
     choreography = chosen(where)
     wish = Wish(
-        only=words(rest.pop("only"), choreography),
+        only=words_for(only, choreography),
         saved=None if no_save else folder_of(choreography.folder),
         source=FILE if Path(where).is_dir() else Path(where).name,
         **rest,
@@ -96,22 +97,3 @@ async def search(choreography: Choreography, kind: Kind, wish: Wish, jobs: int, 
             closing.push_async_callback(bench.close)
         going = Search(choreography, benches, stage=kind, wish=wish, clock=time.monotonic, watching=bar)
         return await going.run()
-
-
-def words(only: tuple[str, ...], choreography: Choreography) -> Any:
-    """Tell the words of ``--only`` apart; events are those that the sagas declare.
-
-    Raises:
-        click.UsageError: A word means nothing here.
-    """
-    from misstep.chaos.explorer.only import sort_words
-    from misstep.harness.errors import PlanError
-
-    events: dict[str, None] = {}
-    for saga in choreography.sagas.values():
-        names = (saga.starts, *saga.completes, *saga.fails, *(name for s in saga.steps for name in (s.does, s.undoes)))
-        events.update(dict.fromkeys(name for name in names if name))
-    try:
-        return sort_words(only, services=choreography.services, events=events, drivers=choreography.drivers)
-    except PlanError as error:
-        raise click.UsageError(str(error)) from error

@@ -5,7 +5,7 @@ Only what can happen on this choreography is listed, so that a fault which did n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from misstep.chaos.explorer.sites import Delivery, Places, Publication
@@ -43,20 +43,20 @@ class Candidate:
     asked_for: bool = False
 
 
-def candidates(places: Places, choreography: Choreography, driver: Driver) -> list[Candidate]:
-    """Return every fault that can be made in a run of a driver, in the order of the run.
+def candidates(places: Places, choreography: Choreography, drivers: Iterable[Driver]) -> list[Candidate]:
+    """Return every fault that can be made in a run of some drivers, in the order of the run.
 
     Args:
-        places: What the clean runs of the driver have in common.
+        places: What the clean runs of the drivers have in common.
         choreography: What runs.
-        driver: Which driver it is: whom it calls must be there to be called.
+        drivers: Which drivers these are: whom they call must be there to be called.
     """
     found: list[Candidate] = []
     for given in places.deliveries:
         found += at_delivery(given)
     for sent in places.publications:
         found += at_publication(sent)
-    called = called_by_driver(driver) | called_by_services(choreography)
+    called = called_by_services(choreography).union(*map(called_by_driver, drivers))
     for service in places.consumers:
         if service not in called:
             whole = tuple(given.event for given in places.deliveries if given.service == service)

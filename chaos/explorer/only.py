@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from misstep.chaos.explorer.faults_at import Candidate
+from misstep.chaos.explorer.names import event_of
 from misstep.chaos.faults.arm import KINDS
 from misstep.chaos.faults.kind import meant
+from misstep.harness.choreography.words import Choreography
 from misstep.harness.errors import PlanError
 
 
@@ -34,13 +36,12 @@ class Only:
 
     def allows(self, candidate: Candidate) -> bool:
         """Say whether a fault was asked for; what is tried only when asked for must be named by its kind."""
-        at = candidate.fault.at
-        event = at.event or at.message
+        event = event_of(candidate.fault)
         by_kind = any(fits_kind(candidate.fault.kind, word) for word in self.kinds)
         return (
             (by_kind if self.kinds or candidate.asked_for else True)
             and (not self.services or any(fnmatchcase(candidate.service, word) for word in self.services))
-            and (not self.events or any(fnmatchcase(event, word) or event.endswith(f"/{word}") for word in self.events))
+            and (not self.events or any(fnmatchcase(event, word) for word in self.events))
         )
 
 
@@ -75,3 +76,16 @@ def sort_words(words: Sequence[str], *, services: Iterable[str], events: Iterabl
             )
         found[sort].append(word)
     return Only(**{sort: tuple(chosen) for sort, chosen in found.items()})
+
+
+def words_for(words: Sequence[str], choreography: Choreography) -> Only:
+    """Tell words apart by what they mean in a choreography; its events are those that its sagas declare.
+
+    Raises:
+        PlanError: A word means nothing here; the message says what it may be.
+    """
+    events: dict[str, None] = {}
+    for saga in choreography.sagas.values():
+        steps = [name for step in saga.steps for name in (step.does, step.undoes) if name]
+        events.update(dict.fromkeys((saga.starts, *steps, *saga.completes, *saga.fails)))
+    return sort_words(words, services=choreography.services, events=events, drivers=choreography.drivers)

@@ -9,14 +9,15 @@ one: a second driver that leads a service through the same events up to a site a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from misstep.chaos.explorer.faults_at import Candidate
+from misstep.chaos.explorer.names import event_of
 from misstep.harness.choreography.templates import placeholders
 from misstep.harness.choreography.words import Choreography
-from misstep.harness.plan import Drive, Plan
+from misstep.harness.plan import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +43,9 @@ class Item:
         return self.parts[0].service
 
     @property
-    def driver(self) -> str:
-        """The driver that is run."""
-        return self.plan.drives[0].driver
+    def driven(self) -> str:
+        """The digest of its drives alone."""
+        return self.plan.without_faults().digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +61,15 @@ class Agenda:
     equivalent: tuple[tuple[Item, str], ...] = ()
 
 
-def singles(found: Mapping[str, Sequence[Candidate]], choreography: Choreography, seed: int) -> Agenda:
+def singles(found: Sequence[tuple[Plan, Sequence[Candidate]]], choreography: Choreography) -> Agenda:
     """Return all plans of one fault.
 
     Args:
-        found: The candidates of each driver.
+        found: Plans of drives alone, each with its candidates.
         choreography: What runs.
-        seed: The seed of the plans.
     """
     ranked = sorted(
-        ((number, driver, candidate) for number, (driver, all_) in enumerate(found.items()) for candidate in all_),
+        ((number, plan, candidate) for number, (plan, all_) in enumerate(found) for candidate in all_),
         key=lambda row: (
             row[2].tier,
             row[2].service not in services_with_effects(choreography),
@@ -80,8 +80,8 @@ def singles(found: Mapping[str, Sequence[Candidate]], choreography: Choreography
     items: list[Item] = []
     equivalent: list[tuple[Item, str]] = []
     known: dict[tuple[object, ...], str] = {}
-    for _, driver, candidate in ranked:
-        item = Item(plan=Plan(drives=(Drive(driver=driver),), faults=(candidate.fault,), seed=seed), parts=(candidate,))
+    for _, plan, candidate in ranked:
+        item = Item(plan=replace(plan, faults=(candidate.fault,)), parts=(candidate,))
         signature = sameness(candidate)
         if signature in known:
             equivalent.append((item, known[signature]))
@@ -94,13 +94,13 @@ def singles(found: Mapping[str, Sequence[Candidate]], choreography: Choreography
 def sameness(candidate: Candidate) -> tuple[object, ...]:
     """Return what two candidates share that do the same to a service in the same state."""
     fault, at = candidate.fault, candidate.fault.at
-    event = at.event or at.message.rpartition("/")[2].partition(":")[2] or at.message
-    what = (fault.kind, tuple(sorted(fault.with_.items())), at.moment, at.service, event, at.queue, at.attempt)
+    parameters = tuple(sorted(fault.with_.items()))
+    what = (fault.kind, parameters, at.moment, at.service, event_of(fault), at.queue, at.attempt)
     return (*what, candidate.state)
 
 
 def pairs(items: Sequence[Item], seed: int) -> Iterator[Item]:
-    """Yield all plans of two faults of one driver, the most suspicious first.
+    """Yield all plans of two faults with the same drives, the most suspicious first.
 
     Two faults at one site are left out, since only one of them could answer there; so are two of which one begins
     before the first driver and befalls the service of the other.
@@ -115,10 +115,10 @@ def pairs(items: Sequence[Item], seed: int) -> Iterator[Item]:
         drawn = hashlib.sha256(f"{seed}/{pair[0].plan.digest}/{pair[1].plan.digest}".encode()).hexdigest()
         return first.tier + second.tier, first.service != second.service, drawn
 
-    by_driver: dict[str, list[Item]] = {}
+    by_drives: dict[str, list[Item]] = {}
     for item in items:
-        by_driver.setdefault(item.driver, []).append(item)
-    possible = [pair for of_driver in by_driver.values() for pair in combinations(of_driver, 2) if compatible(*pair)]
+        by_drives.setdefault(item.driven, []).append(item)
+    possible = [pair for together in by_drives.values() for pair in combinations(together, 2) if compatible(*pair)]
     for one, other in sorted(possible, key=rank):
         first, second = sorted((one.parts[0], other.parts[0]), key=lambda part: part.rank)
         yield Item(

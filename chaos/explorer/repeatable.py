@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-
 from misstep.harness.history.entries import Delivered, Drove, Published, Settled
 from misstep.harness.history.history import History
 
@@ -18,15 +15,16 @@ def differences(first: History, second: History) -> list[str]:
     What is compared is which messages were published, which were delivered to whom and acknowledged, and how the
     drivers ended. Times, order, generated values and how often a delivery had to be repeated are not.
     """
-    one, other = Counter(_facts(first)), Counter(_facts(second))
-    lines = [f"only in the first clean run: {fact}" for fact in (one - other)]
-    lines += [f"only in the second clean run: {fact}" for fact in (other - one)]
+    one, other = _facts(first), _facts(second)
+    lines = [f"only in the first clean run: {fact}" for fact in one if fact not in other]
+    lines += [f"only in the second clean run: {fact}" for fact in other if fact not in one]
     if len(lines) > MOST:
         lines[MOST:] = [f"and {len(lines) - MOST} more"]
     return lines
 
 
-def _facts(history: History) -> Iterable[str]:
+def _facts(history: History) -> dict[str, None]:
+    """Return what happened, each once, in order."""
     acked = {entry.delivery for entry in history.of(Settled) if entry.outcome == "ack"}
     found: dict[str, None] = {}
     for entry in history:

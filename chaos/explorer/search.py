@@ -41,6 +41,7 @@ class Wish:
     """What a search is to do.
 
     Attributes:
+        drives: What to run, each of these for itself; where there is none, each driver that is declared.
         only: Which plans to try.
         faults: The most faults in one plan: 1 or 2.
         seconds: After so many seconds no further plan is begun; None is no bound.
@@ -52,6 +53,7 @@ class Wish:
         source: The choreography's file name, which a replay goes back to.
     """
 
+    drives: tuple[tuple[Drive, ...], ...] = ()
     only: Only = field(default_factory=Only)
     faults: int = 1
     seconds: float | None = None
@@ -136,13 +138,15 @@ class Search:
 
     async def run(self) -> Exploration:
         """Search until all is tried, or the time is up."""
-        drivers = [name for name in self.choreography.drivers if self.wish.only.allows_driver(name)]
-        plans = [Plan(drives=(Drive(driver=name),), seed=self.wish.seed) for name in drivers]
+        drives = self.wish.drives or tuple(
+            (Drive(driver=name),) for name in self.choreography.drivers if self.wish.only.allows_driver(name)
+        )
+        plans = [Plan(drives=each, seed=self.wish.seed) for each in drives]
         self.watching.begin("clean runs", len(plans))
-        await self._each(plans, self._begin)
+        await self._each(plans, self._begin, until=lambda: self._stop)
         if not plans:
             self.ended = "no driver is declared, or --only left none"
-        agenda = self._agenda(drivers) if not self.ended else Agenda(items=())
+        agenda = self._agenda(plans) if not self.ended else Agenda(items=())
         not_tried: list[Item] = []
         if not self.ended:
             not_tried += await self._replay()
@@ -155,7 +159,7 @@ class Search:
             choreography=self.choreography.name,
             stage=self.stage,
             seed=self.wish.seed,
-            drivers=tuple(drivers),
+            drivers=tuple(called(plan) for plan in plans),
             trials=tuple(self.trials),
             failures=tuple(self.failures),
             not_tried=tuple(not_tried),
@@ -178,7 +182,7 @@ class Search:
 
     async def _learn(self, bench: Bench, plan: Plan) -> Clean | Unfit:
         """Run a plan of no faults twice, and remember it where it can be built on."""
-        name = " and ".join(drive.driver for drive in plan.drives)
+        name = called(plan)
         histories: list[History] = []
         for which in ("first", "second"):
             self.watching.trying(f"{name}, {which} clean run")
@@ -208,13 +212,13 @@ class Search:
 
     # -- what to try
 
-    def _agenda(self, drivers: Iterable[str]) -> Agenda:
-        found: dict[str, list[Candidate]] = {}
-        for name in drivers:
-            plan = Plan(drives=(Drive(driver=name),), seed=self.wish.seed)
-            all_ = candidates(self._clean[plan.digest].places, self.choreography, self.choreography.drivers[name])
-            found[name] = [candidate for candidate in all_ if self.wish.only.allows(candidate)]
-        agenda = singles(found, self.choreography, self.wish.seed)
+    def _agenda(self, plans: Iterable[Plan]) -> Agenda:
+        found: list[tuple[Plan, list[Candidate]]] = []
+        for plan in plans:
+            drivers = [self.choreography.drivers[drive.driver] for drive in plan.drives]
+            all_ = candidates(self._clean[plan.digest].places, self.choreography, drivers)
+            found.append((plan, [candidate for candidate in all_ if self.wish.only.allows(candidate)]))
+        agenda = singles(found, self.choreography)
         if not agenda.items:
             self._end("there is nothing to try: the clean runs showed no delivery or publish that --only allows")
         return agenda
@@ -244,14 +248,16 @@ class Search:
         tried = {trial.plan.digest for trial in self.trials}
         waiting = [item for item in items if item.plan.digest not in tried]
         self.watching.begin(what, len(waiting))
-        return await self._each(waiting, self._try)
+        return await self._each(waiting, self._try, until=self._over)
 
-    async def _each(self, work: Sequence[Work], do: Callable[[Bench, Work], Awaitable[None]]) -> list[Work]:
-        """Do work on all benches at once, in order, until it is done or the search is over; return what is left."""
+    async def _each(
+        self, work: Sequence[Work], do: Callable[[Bench, Work], Awaitable[None]], *, until: Callable[[], bool]
+    ) -> list[Work]:
+        """Do work on all benches at once, in order, until it is done or no more is to be begun; return what is left."""
         waiting = list(reversed(work))
 
         async def labour(bench: Bench) -> None:
-            while waiting and not self._over():
+            while waiting and not until():
                 await do(bench, waiting.pop())
 
         async with asyncio.TaskGroup() as group:
@@ -349,6 +355,11 @@ class Search:
         return Failure(
             plan=shrunk.plan, found=run.plan, run=runs[shrunk.plan.digest], failed=0, of=0, shrinks=shrunk.tried
         )
+
+
+def called(plan: Plan) -> str:
+    """Return what a plan's drives are called in messages."""
+    return " and ".join(drive.driver for drive in plan.drives)
 
 
 def saved_item(plan: Plan) -> Item:

@@ -8,11 +8,10 @@ ever tried twice.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from misstep.chaos.faults.kind import CAUSAL
+from misstep.chaos.explorer.names import event_in, renumbered, saga_of
 from misstep.harness.plan import Fault, Plan
 
 MOST = 60
@@ -146,24 +145,3 @@ NEEDED = {"delivery.duplicate": ("when",), "delivery.reorder": ("behind",), "pro
 def with_fault(plan: Plan, old: Fault, new: Fault) -> Plan:
     """Return the plan with one fault replaced."""
     return replace(plan, faults=tuple(new if fault is old else fault for fault in plan.faults))
-
-
-def saga_of(fault: Fault) -> int:
-    """Return the ordinal of the saga whose message a fault names; 0 where it names none."""
-    match = CAUSAL.match(fault.at.message)
-    return int(match.group()[:-1]) if match else 0
-
-
-def renumbered(fault: Fault, without: int) -> Fault:
-    """Return a fault as it is named when the saga of that ordinal is not started."""
-    saga = saga_of(fault)
-    if saga <= without:
-        return fault
-    message = f"{saga - 1}:{fault.at.message.partition(':')[2]}"
-    return replace(fault, at=replace(fault.at, message=message))
-
-
-def event_in(message: str) -> str:
-    """Return the event type of a causal name: its last part, without ordinal."""
-    last = CAUSAL.sub("", message, count=1).rpartition("/")[2]
-    return re.sub(r"#\d+$", "", last)

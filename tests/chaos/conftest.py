@@ -1,17 +1,28 @@
-"""A stage in words only: what a fault asks of it is written down, and its clock moves when a test moves it."""
+"""What the tests of faults and of the search stand on, free of sockets and processes.
+
+:class:`Words` is a stage in words: what a fault asks of it is written down, and its clock moves when a test moves it.
+:class:`Model` is a choreography in words: a pure function from a plan to a run.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from misstep.chaos.faults.arm import arm
-from misstep.harness.choreography.words import Choreography, Driver, Saga, Service
+from misstep.harness.checkers.verdict import Finding, Verdict, overall
+from misstep.harness.choreography.words import Choreography, Driver, Effect, Saga, Service
 from misstep.harness.disturbance import Disturbance
-from misstep.harness.plan import Fault
+from misstep.harness.errors import MisstepError
+from misstep.harness.history import entries
+from misstep.harness.history.entries import Entry
+from misstep.harness.history.history import History
+from misstep.harness.plan import Fault, Plan
+from misstep.harness.runner import Run
 from misstep.harness.wire.facts import Closed, Confirmed, Delivered, Message, Origin, Published, Settled
 from misstep.harness.wire.interceptor import Heard
 
@@ -148,8 +159,19 @@ def choreography() -> Choreography:
     return Choreography(
         name="order saga",
         folder=Path("/nowhere"),
-        services={name: Service(name=name, processes={"main": name}) for name in SERVICES},
-        drivers={"place_order": Driver(name="place_order", publish="order.placed")},
+        services={
+            "order": Service(name="order", processes={"main": "order --port {port}"}),
+            "payment": Service(
+                name="payment", processes={"main": "payment"}, env={"GATEWAY": "{externals.gateway.url}"}
+            ),
+            "inventory": Service(name="inventory", processes={"main": "inventory"}),
+            "shipping": Service(name="shipping", processes={"main": "shipping"}),
+        },
+        drivers={
+            "place_order": Driver(name="place_order", http="POST http://{services.order.address}/orders"),
+            "sold_out": Driver(name="sold_out", http="POST http://{services.order.address}/orders"),
+        },
+        effects={"charge": Effect(name="charge", external="gateway", key="json:order_id")},
         sagas={"order": Saga(name="order", starts="order.placed", completes=("order.shipped",))},
     )
 
@@ -173,3 +195,106 @@ def at_work(words: Words) -> Callable[[Fault], Coroutine[Any, Any, AtWork]]:
         return AtWork(words, told, disturbance)
 
     return start
+
+
+HAPPY = (
+    ("order.placed", "order", "", ("payment",)),
+    ("payment.taken", "payment", "order.placed", ("order", "inventory")),
+    ("stock.reserved", "inventory", "order.placed/payment.taken", ("shipping", "order")),
+    ("order.shipped", "shipping", "order.placed/payment.taken/stock.reserved", ("order",)),
+)
+SOLD_OUT = (
+    *HAPPY[:2],
+    ("stock.out", "inventory", "order.placed/payment.taken", ("payment", "order")),
+    ("payment.refunded", "payment", "order.placed/payment.taken/stock.out", ("order",)),
+)
+FLOWS = {"place_order": HAPPY, "sold_out": SOLD_OUT}
+"""For each driver: event, publisher, causes, consumers; in the order of the run."""
+
+
+def flow(driver: str, saga: int = 1, *, prefetch: int = 10) -> list[Entry]:
+    """Return what a clean run of a driver leaves in a history."""
+    found: list[Entry] = [
+        entries.Consumer(at=0.0, service=name, queue=name, consumer=name, prefetch=prefetch) for name in SERVICES
+    ]
+    found.append(entries.Drove(at=0.0, saga=saga, driver=driver, result="ok", correlation="17"))
+    for event, publisher, causes, consumers in FLOWS[driver]:
+        message = f"{saga}:{causes}/{event}" if causes else f"{saga}:{event}"
+        cause = f"{saga}:{causes}" if causes else ""
+        found.append(entries.Published(at=0.0, message=message, event=event, saga=saga, service=publisher, cause=cause))
+        for service in consumers:
+            number = len(found)
+            found.append(
+                entries.Delivered(
+                    at=0.0, message=message, event=event, saga=saga, queue=service, service=service, delivery=number
+                )
+            )
+            found.append(
+                entries.Settled(at=0.0, message=message, queue=service, service=service, delivery=number, outcome="ack")
+            )
+    return found
+
+
+Breaks = Callable[[Plan], "str | None"]
+
+
+@dataclass
+class Model:
+    """A bench whose runs follow from their plans alone, and a count of what it was asked to run.
+
+    Attributes:
+        breaks: The key of what is wrong when a plan is run; None where nothing is.
+        never: Faults that never fire.
+        warm_only: Keys that show on a warm stage alone.
+        errors: Plans that cannot be run.
+    """
+
+    breaks: Breaks = lambda plan: None
+    never: Callable[[Fault], bool] = lambda fault: False
+    warm_only: frozenset[str] = frozenset()
+    errors: Callable[[Plan], bool] = lambda plan: False
+    asked: list[tuple[Plan, bool]] = field(default_factory=list)
+    changing: Iterator[int] | None = None
+
+    async def run(self, plan: Plan, *, clean: Sequence[History] = (), fresh: bool = False) -> Run:
+        await asyncio.sleep(0)
+        self.asked.append((plan, fresh))
+        if self.errors(plan):
+            raise MisstepError(f"no stage for {plan.digest}")
+        found = [entry for number, drive in enumerate(plan.drives, 1) for entry in flow(drive.driver, number)]
+        if self.changing is not None:
+            extra = f"1:order.placed/extra#{next(self.changing)}"
+            found.append(entries.Published(at=0.0, message=extra, event="extra", saga=1, service="order"))
+        for number, fault in enumerate(plan.faults, 1):
+            found.append(entries.FaultEvent(at=0.0, number=number, fault=fault, what="armed"))
+            if not self.never(fault):
+                found.append(entries.FaultEvent(at=0.0, number=number, fault=fault, what="fired"))
+        key = self.breaks(plan)
+        if fresh and key in self.warm_only:
+            key = None
+        verdicts = (self._verdict(key),)
+        return Run(
+            plan=plan,
+            history=History(found),
+            verdicts=verdicts,
+            answer=overall(verdicts),
+            stage="model",
+            warm=not fresh,
+        )
+
+    @staticmethod
+    def _verdict(key: str | None) -> Verdict:
+        if key is None:
+            return Verdict(checker="effects", answer="valid", asked=1)
+        wrong = Finding(text=f"{key} happened twice", saga=1, service="payment", key=key)
+        return Verdict(checker="effects", answer="invalid", findings=(wrong,), asked=1)
+
+
+@pytest.fixture
+def model() -> type[Model]:
+    return Model
+
+
+@pytest.fixture
+def clean_run() -> Callable[..., History]:
+    return lambda driver="place_order", **more: History(flow(driver, **more))

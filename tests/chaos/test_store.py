@@ -1,0 +1,113 @@
+"""Saved failures: whole or not at all, and hostile or old files are left alone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from misstep.chaos import delivery
+from misstep.chaos.explorer.outcome import Failure
+from misstep.chaos.explorer.store import LARGEST, folder_of, load, read, save, source_of
+from misstep.harness.errors import MisstepError, PlanError
+from misstep.harness.plan import Drive, Plan
+
+PLAN = Plan(drives=(Drive(driver="place_order"),), faults=(delivery.redeliver("order.placed", to="payment"),))
+
+
+@pytest.fixture
+def failure(model):
+    import asyncio
+
+    run = asyncio.run(model(breaks=lambda plan: "charge").run(PLAN, fresh=True))
+    return Failure(plan=PLAN, found=PLAN, run=run, failed=2, of=2)
+
+
+def keep(failure, folder, **names):
+    return save(failure, folder, **{"choreography": "order saga", "source": "choreography.toml", **names})
+
+
+def test_a_saved_plan_is_read_back(failure, tmp_path):
+    file = keep(failure, folder_of(tmp_path))
+    assert file == tmp_path / ".misstep" / "failures" / f"{PLAN.digest}.json"
+    assert read(file) == PLAN
+    found, notes = load(file.parent, "order saga")
+    assert [saved.plan for saved in found] == [PLAN]
+    assert notes == []
+    assert [other.name for other in file.parent.iterdir()] == [file.name]
+
+
+def test_saving_twice_is_saving_once(failure, tmp_path):
+    assert keep(failure, tmp_path) == keep(failure, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_failure_of_another_choreography_in_the_same_folder_is_not_tried(failure, tmp_path):
+    keep(failure, tmp_path, choreography="another")
+    assert load(tmp_path, "order saga") == ([], [])
+
+
+def test_a_saved_failure_knows_its_choreography_file(failure, tmp_path):
+    (tmp_path / "naive.toml").write_text("")
+    file = keep(failure, folder_of(tmp_path), source="naive.toml")
+    assert source_of(file) == tmp_path / "naive.toml"
+
+
+def test_a_source_cannot_lead_out_of_the_folder(failure, tmp_path):
+    file = keep(failure, folder_of(tmp_path), source="../../etc/passwd")
+    assert str(source_of(file)) == "."
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[]",
+        b"3",
+        b"{}",
+        b'{"misstep": 1}',
+        b'{"misstep": 99, "plan": {}}',
+        b'{"misstep": 1, "plan": {"drives": [{"driver": 3}]}}',
+        b'{"misstep": 1, "plan": {"drives": [], "faults": "all"}}',
+        b"[" * 100_000,
+        b" " * (LARGEST + 1),
+        json.dumps({"misstep": 1, "plan": {"drives": [], "faults": [{"kind": "x", "with": [1]}]}}).encode(),
+    ],
+    ids=lambda content: repr(content[:24]),
+)
+def test_what_is_not_understood_is_noted_and_left_alone(failure, tmp_path, content):
+    keep(failure, tmp_path)
+    bad = tmp_path / "0.json"
+    bad.write_bytes(content)
+    found, notes = load(tmp_path, "order saga")
+    assert [saved.plan for saved in found] == [PLAN]
+    assert len(notes) == 1
+    assert notes[0].startswith("ignored 0.json: ")
+    assert bad.read_bytes() == content
+
+
+def test_a_folder_named_like_a_failure_is_noted(tmp_path):
+    (tmp_path / "0.json").mkdir()
+    assert load(tmp_path, "order saga")[0] == []
+
+
+def test_no_folder_is_no_failure(tmp_path):
+    assert load(tmp_path / "none", "order saga") == ([], [])
+
+
+def test_a_bare_plan_can_be_replayed(tmp_path):
+    file = tmp_path / "plan.json"
+    file.write_text(PLAN.to_json())
+    assert read(file) == PLAN
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(PlanError, match=r"there is no file .*gone\.json"):
+        read(tmp_path / "gone.json")
+
+
+def test_a_folder_that_cannot_be_written_is_named(failure, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MisstepError, match="--no-save"):
+        keep(failure, tmp_path / "file")
