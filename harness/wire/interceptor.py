@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from misstep.harness.wire.facts import Delivered, Fact, Published, Settled
+from misstep.harness.wire.facts import Confirmed, Delivered, Fact, Published, Returned, Settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,26 @@ class Kill:
 Action: TypeAlias = Forward | Hold | Drop | Replace | Inject | Cut | Kill
 
 FORWARD = Forward()
+
+_FITS: dict[type, tuple[type, ...]] = {
+    Hold: (Published, Confirmed, Delivered, Settled),
+    Drop: (Published, Confirmed, Returned, Delivered, Settled),
+    Replace: (Published, Delivered, Settled),
+    Inject: (Delivered,),
+}
+
+
+def misfit(action: Action, fact: Fact) -> str:
+    """Say why ``action`` is no answer to ``fact``; empty when it is one."""
+    fitting = _FITS.get(type(action))
+    name = type(fact).__name__
+    if fitting is not None and not isinstance(fact, fitting):
+        return f"{action} is no answer to {name}: it answers {', '.join(each.__name__ for each in fitting)}"
+    if fitting is None and not isinstance(action, Forward | Cut | Kill):
+        return f"{action!r} is no answer to {name}: expected an Action, such as FORWARD"
+    if isinstance(action, Replace) and type(action.fact) is not type(fact):
+        return f"{action} is no answer to {name}: the fact that replaces it must be a {name}, too"
+    return ""
 
 
 class Control(Protocol):
