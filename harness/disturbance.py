@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from misstep.harness.choreography.words import Choreography
+from misstep.harness.errors import PlanError
 from misstep.harness.plan import Fault
 from misstep.harness.wire.interceptor import Action, Control, Heard
 
@@ -95,3 +96,12 @@ Arm: TypeAlias = Callable[[Fault, Ground, Tell], Disturbance]
 Raises:
     PlanError: There is no such kind of fault, or its parameters are wrong.
 """
+
+
+def arm_nothing(fault: Fault, ground: Ground, tell: Tell) -> Disturbance:
+    """Refuse every fault: the ``Arm`` of runs that have none.
+
+    Raises:
+        PlanError: Always.
+    """
+    raise PlanError(f"{fault.kind} cannot be made here: no package that makes faults is at work")

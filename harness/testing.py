@@ -9,8 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from misstep.harness.choreography.words import Choreography
-from misstep.harness.disturbance import Arm, Disturbance, Ground, Tell
-from misstep.harness.errors import PlanError
+from misstep.harness.disturbance import Arm, arm_nothing
 from misstep.harness.history.history import History
 from misstep.harness.plan import Fault, Plan
 from misstep.harness.report.failure import failure_text, story_text
@@ -20,15 +19,6 @@ from misstep.harness.stage.house import House, Kind
 from misstep.harness.stage.loop import StageLoop
 from misstep.harness.stage.performance import Performance
 from misstep.harness.stage.warm import WarmStage
-
-
-def arm_nothing(fault: Fault, ground: Ground, tell: Tell) -> Disturbance:
-    """Refuse every fault: the ``Arm`` of runs that have none.
-
-    Raises:
-        PlanError: Always.
-    """
-    raise PlanError(f"{fault.kind} cannot be made here: no package that makes faults is at work")
 
 
 def no_chaos() -> tuple[tuple[Fault, ...], Arm]:

@@ -40,7 +40,7 @@ async def _runs(choreography: Choreography, kind: Any, seed: int, drivers: tuple
     from misstep.harness.runner import run
     from misstep.harness.stage.house import House
     from misstep.harness.stage.warm import WarmStage
-    from misstep.harness.testing import arm_nothing
+    from misstep.harness.disturbance import arm_nothing
 
     async with House.open(kind, choreography) as house:
         warm = WarmStage(house)

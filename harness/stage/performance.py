@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from misstep.harness.choreography.words import Choreography, Ending
+from misstep.harness.choreography.words import Choreography
 from misstep.harness.disturbance import Arm, Disturbance
 from misstep.harness.errors import DriverFailed, PlanError, StageError
 from misstep.harness.history import entries
@@ -19,7 +19,7 @@ from misstep.harness.plan import Drive, Fault, Plan
 from misstep.harness.stage.clients import Clients
 from misstep.harness.stage.stage import Stage
 from misstep.harness.stage.watch import Watch
-from misstep.harness.wire.interceptor import FORWARD, Action, Control, Heard
+from misstep.harness.wire.interceptor import Control
 
 
 class Performance:

@@ -27,13 +27,13 @@ from misstep.harness.services.service import ProcessEnd, RunningService
 from misstep.harness.services.sockets import Address, addresses_of
 from misstep.harness.stage.assembly import Addresses, Scope, launch_of, scope_of, uses, wants_port
 from misstep.harness.stores.port import Store
-from misstep.harness.wire.amqp.session import AmqpSession
+from misstep.harness.wire.amqp.session import amqp
 from misstep.harness.wire.interceptor import Interceptor
 from misstep.harness.wire.link import Link
-from misstep.harness.wire.relay import Relay
 
 if TYPE_CHECKING:
     import httpx
+    from misstep.harness.wire.relay import Relay
 
 ProcessEvent: TypeAlias = Literal["started", "ready", "exited", "stopped", "killed"]
 
@@ -257,17 +257,19 @@ class Stage:
             link = Link(
                 service.name,
                 self.means.space.endpoint,
-                AmqpSession,
-                listener=self.recorder.heard,
-                on_kill=self.kill,
+                amqp(),
+                self.recorder.heard,
+                self.kill,
+                interceptors=[self.recorder.answering(self.interceptors)],
                 clock=self.means.clock,
             )
-            link.interceptors.append(self.recorder.answering(self.interceptors))
             await link.open()
             self._closing.push_async_callback(link.close)
             self.links[service.name] = link
         for name, store in self.means.stores.items():
             if store.endpoint is not None:
+                from misstep.harness.wire.relay import Relay
+
                 relay = Relay(service.name, store.endpoint, clock=self.means.clock)
                 await relay.open()
                 self._closing.push_async_callback(relay.close)
