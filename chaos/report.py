@@ -12,6 +12,7 @@ from misstep.harness.choreography.words import Choreography
 from misstep.harness.history.history import History
 from misstep.harness.report.failure import concerned, plan_lines, story_text, verdict_lines
 from misstep.harness.runner import Run
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
@@ -51,7 +52,8 @@ def show(console: Console, exploration: Exploration, choreography: Choreography)
 
 def table(found: Coverage) -> Table:
     """Return the table of sites and kinds of fault."""
-    result = Table(title=f"{found.exercised} of {len(found.cells)} site × fault exercised", title_justify="left")
+    title = f"{found.exercised} of {len(found.cells)} site × fault exercised"
+    result = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     result.add_column("site", no_wrap=True)
     for kind in found.kinds:
         result.add_column(kind.replace(".", "\n"), justify="center")

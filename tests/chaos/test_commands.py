@@ -20,6 +20,7 @@ command = "payment"
 
 [drivers.place_order]
 publish = "order.placed"
+json = { order_id = "{correlation}" }
 
 [sagas.order]
 starts = "order.placed"
