@@ -86,6 +86,7 @@ class Link:
         interceptors: Those who answer facts, in order; may change at any time.
         incarnation: Which start of the service is running; connections keep the one they were opened under.
         counts: What it has seen.
+        refusing: Whether new connections are reset at once.
         errors: What went wrong in a listener, an interceptor or here. A run with an error proves nothing.
         last_activity: When a frame that means activity last passed, by the link's clock.
     """
@@ -117,7 +118,7 @@ class Link:
         self._numbers = Numbers()
         self._server: asyncio.Server | None = None
         self._wires: dict[Path, _Wire] = {}
-        self._refusing = False
+        self.refusing = False
         self._frozen = False
         self._feeding: _Wire | None = None
         self.last_activity = clock()
@@ -171,12 +172,7 @@ class Link:
 
     def refuse(self, refused: bool) -> None:
         """While refused, new connections are accepted and reset at once, as from a host that is down."""
-        self._refusing = refused
-
-    @property
-    def refusing(self) -> bool:
-        """Whether new connections are refused now."""
-        return self._refusing
+        self.refusing = refused
 
     def held(self) -> tuple[str, ...]:
         """Return the tickets that are held now."""
@@ -192,7 +188,7 @@ class Link:
 
     def begun(self, path: Path) -> None:
         """Take a new connection of the service."""
-        if self._refusing:
+        if self.refusing:
             self.counts.refused += 1
             path.reset()
             return
