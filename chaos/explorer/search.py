@@ -260,9 +260,12 @@ class Search:
             while waiting and not until():
                 await do(bench, waiting.pop())
 
-        async with asyncio.TaskGroup() as group:
-            for bench in self.benches:
-                group.create_task(labour(bench))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for bench in self.benches:
+                    group.create_task(labour(bench))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from failures  # so that a caller can tell what it is
         return list(reversed(waiting))
 
     def _over(self) -> bool:
