@@ -49,7 +49,7 @@ def load(path: Path | str) -> Choreography:
         hint = "`misstep init` writes a first one" if isinstance(error, FileNotFoundError) else ""
         problem = Problem("the file", repr(str(file)), f"TOML in UTF-8, but: {reason}", hint)
         raise ChoreographyError(str(path), [problem]) from error
-    return read(text, folder=file.parent.absolute(), source=str(file))
+    return replace(read(text, folder=file.parent.absolute(), source=str(file)), source=file.name)
 
 
 def read(text: str, *, folder: Path, source: str = FILE_NAME) -> Choreography:

@@ -335,6 +335,7 @@ class Choreography:
         events: Where events keep their type, correlation and id.
         quiet: When a run counts as over.
         progress: What counts as a storm or a cycle.
+        source: The name of its file in ``folder``; empty where it was declared in Python.
     """
 
     name: str
@@ -353,3 +354,4 @@ class Choreography:
     events: EventRules = EventRules()
     quiet: QuietRules = QuietRules()
     progress: Progress = Progress()
+    source: str = field(default="", compare=False)
