@@ -42,9 +42,13 @@ Message = dict[str, Any]
 
 
 class Entry(NamedTuple):
-    """What /proc/PID/stat says of one living process; see proc(5)."""
+    """What /proc/PID/stat says of one process; see proc(5).
+
+    A zombie counts as well: the first thread of a process is one while the others still end, their sockets open.
+    """
 
     pid: int
+    runs: bool
     parent: int
     session: int
     born: int
@@ -79,20 +83,18 @@ def marks_of(pid: int) -> list[str]:
 
 
 def read_entry(pid: int) -> Entry | None:
-    """Read one process from /proc; None when it is gone, or dead and not yet reaped."""
+    """Read one process from /proc; None when it is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             text = file.read()
     except OSError:
         return None
     fields = text[text.rindex(b")") + 2 :].split()
-    if fields[0] in (b"Z", b"X"):
-        return None
-    return Entry(pid, int(fields[1]), int(fields[3]), int(fields[19]))
+    return Entry(pid, fields[0] not in (b"Z", b"X"), int(fields[1]), int(fields[3]), int(fields[19]))
 
 
 def children_by_parent() -> dict[int, list[Entry]]:
-    """Return every living process, by its parent."""
+    """Return every process, by its parent."""
     table: dict[int, list[Entry]] = {}
     for name in os.listdir("/proc"):
         entry = read_entry(int(name)) if name.isdigit() else None
@@ -249,7 +251,7 @@ class Guard:
                 self.ending.setdefault(request["id"], []).append(request["request"])
                 self.continue_ending(request["id"])
             case "tree":
-                self.answer(request["request"], [entry.pid for entry in self.tree(request["id"])])
+                self.answer(request["request"], [entry.pid for entry in self.tree(request["id"]) if entry.runs])
             case "adopt":
                 self.folders.append(request["folder"])
             case unknown:
@@ -331,7 +333,7 @@ class Guard:
                     self.say(event="exited", id=name, **exit_of(status))
 
     def tree(self, name: str) -> list[Entry]:
-        """Return the living processes that descend from one root, parents first, and remember them as its own."""
+        """Return the processes that descend from one root, parents first, and remember them as its own."""
         root = self.roots.get(name)
         if root is None:
             return []

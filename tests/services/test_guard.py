@@ -302,3 +302,26 @@ def start_harness(folder: Path, fork: bool) -> tuple[subprocess.Popen[str], list
     assert harness.stdout is not None
     with harness.stdout as output:
         return harness, [int(pid) for pid in output.readline().split()]
+
+
+THREADED = """
+import socket, sys, threading, time
+listener = socket.create_server(("127.0.0.1", 0))
+memory = bytearray(200_000_000)
+for _ in range(60):
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+print(listener.getsockname()[1], flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.asyncio
+async def test_kill_waits_for_all_threads_of_a_grandchild(guard: Guard, tmp_path: Path) -> None:
+    """The first thread is a zombie while others still hold the sockets."""
+    for number in range(5):
+        log = tmp_path / f"{number}.log"
+        argv = ("sh", "-c", '"$@" & wait', "sh", sys.executable, "-c", THREADED)
+        process = await guard.spawn(Command(argv, os.environ, tmp_path, log))
+        await until(lambda log=log: log.read_text().endswith("\n"))
+        await process.kill()
+        assert refused(int(log.read_text()))
