@@ -99,18 +99,16 @@ class Performance:
 
     async def quiet(self, within: float | None = None) -> bool:
         """Wait until nothing is left to happen, or the deadline; record which it was."""
-        seen = await self.watch.wait(within)
-        self.history.append(seen)
-        return seen.quiet
+        return await self._still(within)
 
     async def finish(self) -> None:
         """Wait until it is quiet, heal every fault, wait again, and look at the world."""
-        await self.quiet()
+        await self._still(healed=not self._faults)
         if self._faults:
             for disturbance in self._faults:
                 await disturbance.quiet()
             await self.heal()
-            await self.quiet()
+            await self._still()
         await self.clients.look()
 
     async def heal(self) -> None:
@@ -198,6 +196,11 @@ class Performance:
         await self.stage.means.broker.restart()
 
     # -- within
+
+    async def _still(self, within: float | None = None, *, healed: bool = True) -> bool:
+        seen = await self.watch.wait(within, healed=healed)
+        self.history.append(seen)
+        return seen.quiet
 
     def _known(self, service: str) -> None:
         if service not in self.stage.services:

@@ -32,6 +32,7 @@ class Watch:
         rules = stage.choreography.quiet
         self._stage = stage
         self._pending = pending
+        self._healed = True
         self._silence = learn(clean if rules.learn else (), default=rules.silence)
 
     @property
@@ -39,12 +40,15 @@ class Watch:
         """How long silence must last."""
         return self._silence
 
-    async def wait(self, within: float | None = None) -> entries.Quiet:
+    async def wait(self, within: float | None = None, *, healed: bool = True) -> entries.Quiet:
         """Wait until nothing is left to happen, or the deadline.
 
         Args:
             within: Seconds; the choreography's own ``quiet.within`` where None.
+            healed: Whether every fault has healed. Until then a saga that has not ended may be waiting for just that, so
+                it is given no time of its own; it is, once all has healed.
         """
+        self._healed = healed
         stage = self._stage
         deadline = stage.now() + (stage.choreography.quiet.within if within is None else within)
         while True:
@@ -93,7 +97,7 @@ class Watch:
 
     def _open_sagas(self) -> int:
         stage = self._stage
-        if not stage.choreography.sagas:
+        if not stage.choreography.sagas or not self._healed:
             return 0
         runs = saga_runs(stage.choreography, stage.history)
         return sum(1 for run in runs if run.outcome in ("open", "absent"))
