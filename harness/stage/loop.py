@@ -7,9 +7,14 @@ import concurrent.futures
 import threading
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
+
+from misstep.harness.errors import StageError
 
 T = TypeVar("T")
+
+END_WITHIN: Final = 30.0
+"""Seconds that the thread is given to end; one that hangs is left to end with the process, and its services by the guard."""
 
 
 class StageLoop:
@@ -30,20 +35,31 @@ class StageLoop:
     ) -> None:
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        self._thread.join(END_WITHIN)
 
     def submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         """Start a coroutine on the stage's loop and return at once."""
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the stage's loop and block until it is done; an interrupt cancels it first."""
+    def call(self, work: Coroutine[Any, Any, T], within: float | None = None) -> T:
+        """Run a coroutine on the stage's loop and block until it is done; an interrupt cancels it first.
+
+        Args:
+            work: What to run.
+            within: Seconds until it is given up and cancelled; None waits as long as it takes.
+
+        Raises:
+            StageError: It was given up.
+        """
         future = self.submit(work)
         try:
-            return future.result()
-        except BaseException:
+            return future.result(within)
+        except BaseException as error:
+            late = isinstance(error, TimeoutError) and not future.done()
             future.cancel()
+            if late:
+                raise StageError(f"{work.__qualname__} was given up after {within:g} s: the stage hangs") from None
             raise
 
     async def ask(self, work: Coroutine[Any, Any, T]) -> T:
