@@ -54,6 +54,8 @@ class RemoteRabbit:
         """
         try:
             self.version = await greet(self.address.endpoint)
+        except TimeoutError:
+            raise BrokerFailed(f"what listens at {self.address} says nothing: is that the port of AMQP?") from None
         except (OSError, ValueError) as error:
             reason = str(error) or type(error).__name__
             raise BrokerFailed(
