@@ -151,7 +151,9 @@ class House:
 
     async def _start(self) -> None:
         self._closing.push_async_callback(self.guard.close)
-        self.broker = make_broker(self.kind, self.choreography, self.guard, self.folder, self._shared_broker)
+        self.broker = make_broker(
+            self.kind, self.choreography, self.guard, self._environment, self._shared_broker
+        )
         self._closing.push_async_callback(self.broker.close)
         await self.broker.start()
         for store in self.choreography.stores.values():
