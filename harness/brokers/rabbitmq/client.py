@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pamqp import body, commands, exceptions, frame, header
-
 from misstep.harness.brokers.port import Credentials, Endpoint
 from misstep.harness.errors import BrokerFailed
+from pamqp import body, commands, exceptions, frame, header
 
 PREAMBLE = b"AMQP\x00\x00\x09\x01"
 FRAME_MAX = 131072
@@ -134,8 +133,11 @@ class Client:
         self._writer.write(PREAMBLE)
         await self._next(0)
         secret = f"\0{self._credentials.user}\0{self._credentials.password}"
-        name = {"connection_name": "misstep"}
-        self._send(0, commands.Connection.StartOk(client_properties=name, mechanism="PLAIN", response=secret))
+        about: dict[str, Any] = {
+            "connection_name": "misstep",
+            "capabilities": {"authentication_failure_close": True},  # else a refused login is a bare reset
+        }
+        self._send(0, commands.Connection.StartOk(client_properties=about, mechanism="PLAIN", response=secret))
         tune = await self._next(0)
         if not isinstance(tune, commands.Connection.Tune):
             raise BrokerFailed(f"the broker refused user {self._credentials.user!r}: {getattr(tune, 'reply_text', tune)}")
