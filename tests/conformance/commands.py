@@ -38,25 +38,31 @@ class Command:
 
 
 _clients = st.integers(0, CLIENTS - 1)
-_queues = st.sampled_from(["plain", "short", "strict"])
-_any_queue = st.sampled_from(list(QUEUES))
+_busy_queues = st.sampled_from(["plain", "plain", "short", "strict"])
+_any_queue = st.sampled_from(["plain", "plain", "plain", *QUEUES])
+_places = st.integers(0, 4)
 
-COMMANDS = st.one_of(
-    st.builds(Command, st.just("publish"), _clients, _queues, st.integers(1, 3)),
-    st.builds(Command, st.just("publish_topic"), _clients, number=st.integers(0, 3)),
-    st.builds(Command, st.just("consume"), _clients, _any_queue, st.integers(0, 2), st.booleans()),
-    st.builds(Command, st.just("cancel"), _clients, number=st.integers(0, 3)),
-    st.builds(Command, st.just("get"), _clients, _any_queue, flag=st.booleans()),
-    st.builds(Command, st.just("ack"), _clients, number=st.integers(0, 4)),
-    st.builds(Command, st.just("refuse"), _clients, number=st.integers(0, 4), flag=st.booleans()),
-    st.builds(Command, st.just("ack_all"), _clients),
-    st.builds(Command, st.just("refuse_all"), _clients, flag=st.booleans()),
-    st.builds(Command, st.just("recover"), _clients),
-    st.builds(Command, st.just("bind"), _clients, _queues, st.integers(0, 3)),
-    st.builds(Command, st.just("unbind"), _clients, _queues, st.integers(0, 3)),
-    st.builds(Command, st.just("purge"), _clients, _any_queue),
-    st.builds(Command, st.just("reopen"), _clients),
-    st.builds(Command, st.just("cut"), _clients),
+_KINDS = {
+    "publish": (6, st.builds(Command, st.just("publish"), _clients, _busy_queues, st.integers(1, 3))),
+    "refuse": (4, st.builds(Command, st.just("refuse"), _clients, number=_places, flag=st.booleans())),
+    "ack": (4, st.builds(Command, st.just("ack"), _clients, number=_places)),
+    "consume": (3, st.builds(Command, st.just("consume"), _clients, _any_queue, st.integers(0, 2), st.booleans())),
+    "ack_all": (2, st.builds(Command, st.just("ack_all"), _clients)),
+    "refuse_all": (2, st.builds(Command, st.just("refuse_all"), _clients, flag=st.booleans())),
+    "cancel": (2, st.builds(Command, st.just("cancel"), _clients, number=_places)),
+    "cut": (2, st.builds(Command, st.just("cut"), _clients)),
+    "get": (1, st.builds(Command, st.just("get"), _clients, _any_queue, flag=st.booleans())),
+    "recover": (1, st.builds(Command, st.just("recover"), _clients)),
+    "reopen": (1, st.builds(Command, st.just("reopen"), _clients)),
+    "purge": (1, st.builds(Command, st.just("purge"), _clients, _any_queue)),
+    "bind": (1, st.builds(Command, st.just("bind"), _clients, _busy_queues, st.integers(0, 3))),
+    "unbind": (1, st.builds(Command, st.just("unbind"), _clients, _busy_queues, st.integers(0, 3))),
+    "publish_topic": (1, st.builds(Command, st.just("publish_topic"), _clients, number=st.integers(0, 3))),
+}
+"""Every kind of command, how often it is drawn, and how."""
+
+COMMANDS = st.sampled_from([kind for kind, (weight, _) in _KINDS.items() for _ in range(weight)]).flatmap(
+    lambda kind: _KINDS[kind][1]
 )
 _PATTERNS = ("order.*", "#", "*.placed", "order.placed")
 _KEYS = ("order.placed", "order", "stock.placed", "order.paid.eu")
@@ -98,12 +104,16 @@ class Troupe:
         self.players: list[Player] = []
 
     async def enter(self) -> None:
-        """Connect everybody and declare everything."""
+        """Connect everybody, declare everything, and let everybody consume, so that there is something to settle."""
         self._watch = await self._world.channel()
         for name, arguments in QUEUES.items():
             await self._watch.queue(name, arguments=arguments)
         for _ in range(CLIENTS):
             self.players.append(Player(await (await self._world.channel()).with_confirms()))
+        for client in range(CLIENTS):
+            for prefetch in (2, 1):
+                await self.do(Command("consume", client, number=prefetch))
+        await self.do(Command("publish", number=7))
 
     async def do(self, command: Command) -> object:
         """Carry out one command and return its direct answer."""

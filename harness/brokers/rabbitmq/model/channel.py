@@ -41,6 +41,11 @@ class Delivery:
     entry: Entry
     consumer: Consumer | None
 
+    def give_room(self, count: int) -> None:
+        """Let the consumer hold this many messages more."""
+        if self.consumer is not None:
+            self.consumer.unacked -= count
+
 
 class Channel:
     """The server's side of one channel.
@@ -221,7 +226,7 @@ class Channel:
         if method.global_:
             self._prefetch_shared = method.prefetch_count
             self.reply(commands.Basic.QosOk())
-            self._serve(consumer.queue for consumer in self.consumers.values())
+            self._serve_consumers()
         else:
             self._prefetch = method.prefetch_count
             self.reply(commands.Basic.QosOk())
@@ -279,9 +284,7 @@ class Channel:
 
     def _ack(self, method: commands.Basic.Ack, _: bytes) -> None:
         deliveries = self._collect(method.delivery_tag, multiple=method.multiple)
-        for queue, entries in _by_queue(deliveries):
-            queue.settle(entries)
-        self._free(deliveries)
+        self._settle(deliveries, lambda queue, entries: queue.settle(entries))
 
     def _nack(self, method: commands.Basic.Nack, _: bytes) -> None:
         self._refuse(self._collect(method.delivery_tag, multiple=method.multiple), requeue=method.requeue)
@@ -301,14 +304,22 @@ class Channel:
         self._refuse(deliveries, requeue=True)
 
     def _refuse(self, deliveries: list[Delivery], *, requeue: bool) -> None:
-        self._uncount(deliveries)
-        for queue, entries in _by_queue(deliveries):
+        if requeue:
+            self._settle(deliveries, lambda queue, entries: queue.requeue(entries, self._now, refused=True))
+        else:
+            self._settle(deliveries, lambda queue, entries: queue.reject(entries))
+
+    def _settle(self, deliveries: list[Delivery], settle: Callable[[Queue, list[Entry]], None]) -> None:
+        """Settle consumer by consumer, in the order of their tags, as RabbitMQ's channel tells its queues."""
+        for (queue, tag), group in _by_consumer(deliveries):
+            if tag:
+                group[0].give_room(len(group))
             queue.unblock()
-            if requeue:
-                queue.requeue(entries, self._now, refused=True)
-            else:
-                queue.reject(entries)
-        self._serve(delivery.queue for delivery in deliveries)
+            settle(queue, [delivery.entry for delivery in group])
+            queue.serve(self._now)
+        self._out -= sum(delivery.consumer is not None for delivery in deliveries)
+        if self._prefetch_shared:
+            self._serve_consumers()
 
     def _collect(self, tag: int, *, multiple: bool) -> list[Delivery]:
         if multiple and tag == 0:
@@ -319,21 +330,8 @@ class Channel:
             tags = [one for one in self.unacked if one <= tag] if multiple else [tag]
         return [self.unacked.pop(one) for one in tags]
 
-    def _free(self, deliveries: list[Delivery]) -> None:
-        self._uncount(deliveries)
-        self._serve(delivery.queue for delivery in deliveries)
-
-    def _uncount(self, deliveries: Iterable[Delivery]) -> None:
-        for delivery in deliveries:
-            if delivery.consumer is not None:
-                delivery.consumer.unacked -= 1
-                self._out -= 1
-
-    def _serve(self, queues: Iterable[Queue]) -> None:
-        served = dict.fromkeys(queues)
-        if self._prefetch_shared:
-            served.update(dict.fromkeys(consumer.queue for consumer in self.consumers.values()))
-        for queue in served:
+    def _serve_consumers(self) -> None:
+        for queue in dict.fromkeys(consumer.queue for consumer in self.consumers.values()):
             queue.unblock()
             queue.serve(self._now)
 
@@ -441,6 +439,14 @@ def _by_queue(deliveries: Iterable[Delivery]) -> list[tuple[Queue, list[Entry]]]
     for delivery in deliveries:
         grouped.setdefault(delivery.queue, []).append(delivery.entry)
     return list(grouped.items())
+
+
+def _by_consumer(deliveries: Iterable[Delivery]) -> list[tuple[tuple[Queue, str], list[Delivery]]]:
+    grouped: dict[tuple[Queue, str], list[Delivery]] = {}
+    for delivery in deliveries:
+        tag = delivery.consumer.tag if delivery.consumer is not None else ""
+        grouped.setdefault((delivery.queue, tag), []).append(delivery)
+    return sorted(grouped.items(), key=lambda item: item[0][1])
 
 
 def _priority(title: str, arguments: Table) -> int:

@@ -143,12 +143,13 @@ class Queue:
         return too_many or (limits.max_bytes is not None and self._bytes + message.size > limits.max_bytes)
 
     def _trim(self) -> None:
-        limits = self.limits
-        while self.ready and (
-            (limits.max_length is not None and len(self.ready) > limits.max_length)
-            or (limits.max_bytes is not None and self._bytes > limits.max_bytes)
-        ):
+        while self.ready and self.limits.overflow == "drop-head" and self._is_over():
             self.discard(self, self._take(), "maxlen")
+
+    def _is_over(self) -> bool:
+        limits = self.limits
+        too_many = limits.max_length is not None and len(self.ready) > limits.max_length
+        return too_many or (limits.max_bytes is not None and self._bytes > limits.max_bytes)
 
     def _take(self) -> Entry:
         entry = self.ready.popleft()
@@ -236,8 +237,8 @@ class Queue:
             else:
                 self._put_back(entry)
             self._bytes += entry.message.size
-        self.serve(now)
         self._trim()
+        self.serve(now)
 
     def _put_back(self, entry: Entry) -> None:
         place = 0
