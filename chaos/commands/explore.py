@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import time
 from contextlib import AsyncExitStack
@@ -41,11 +42,24 @@ class Duration(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 @click.command()
 @choreography_argument
 @stage_option
-@click.option("--time", "seconds", type=Duration(), help="Begin no further plan after this time: 40s, 10m, 1h.")
+@click.option(
+    "--time",
+    "seconds",
+    type=Duration(),
+    default="40s",
+    show_default=True,
+    help="Begin no further plan after this time: 40s, 10m, 1h. What was not tried is told.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="What all data is drawn from.")
 @click.option("--only", multiple=True, metavar="WORD", help="A fault, service, event or driver to keep to; repeatable.")
 @click.option("--faults", type=click.IntRange(1, 2), default=1, show_default=True, help="The most faults in one plan.")
-@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="How many stages run at once.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=lambda: min(4, os.cpu_count() or 1),
+    show_default="one a core, at most 4",
+    help="How many stages run at once.",
+)
 @click.option("--strict", is_flag=True, help="Count warnings as failures.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure.")
 @click.option("--no-save", is_flag=True, help="Keep no failing plan in .misstep/failures, and try none that is there.")
