@@ -1,7 +1,7 @@
 """The pytest plugin of chaos: the markers ``chaos`` and ``explore``.
 
-``@pytest.mark.chaos(*faults)`` makes faults while a test runs. ``@pytest.mark.explore(faults=1, seconds=60)`` takes the drives
-that a test makes and, once its clean run has passed, tries every plan of so many faults with them.
+``@pytest.mark.chaos(*faults)`` makes faults while a test runs. ``@pytest.mark.explore(faults=1, seconds=60)`` takes the
+drives that a test makes and, once its clean run has passed, tries every plan of so many faults with them.
 
 Light on purpose: nothing but pytest is loaded until a test has one of these markers.
 """
@@ -27,20 +27,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_misstep_chaos(item: pytest.Item) -> tuple[Any, ...] | None:
-    """Return the faults of a test's ``chaos`` markers."""
-    faults = [fault for marker in item.iter_markers("chaos") for fault in marker.args]
-    if not faults:
+    """Return the faults of a test's ``chaos`` markers; a marker that is wrong is told before anything runs."""
+    chaos = list(item.iter_markers("chaos"))
+    explore = item.get_closest_marker("explore")
+    if explore is not None:
+        from misstep.chaos.testing import check_options
+
+        if chaos:
+            pytest.fail(
+                f"{item.nodeid} is marked chaos and explore: a search begins with a run without faults, so mark it "
+                "with one of them",
+                pytrace=False,
+            )
+        _fail(item, check_options(explore.args, explore.kwargs))
+    if not chaos:
         return None
     from misstep.chaos.faults.arm import arm
-    from misstep.harness.plan import Fault
+    from misstep.chaos.testing import check_faults
 
-    wrong = [fault for fault in faults if not isinstance(fault, Fault)]
-    if wrong:
-        raise pytest.UsageError(
-            f"{item.nodeid}: chaos({wrong[0]!r}): expected faults, such as "
-            'delivery.redeliver("payment.taken", to="shipping") from misstep.chaos'
-        )
-    return tuple(faults), arm
+    for marker in chaos:
+        _fail(item, check_faults(marker.args, marker.kwargs))
+    return tuple(fault for marker in chaos for fault in marker.args), arm
 
 
 def pytest_misstep_judged(item: pytest.Item, trial: Trial) -> None:
@@ -53,3 +60,9 @@ def pytest_misstep_judged(item: pytest.Item, trial: Trial) -> None:
     failure = explore(trial, **marker.kwargs)
     if failure:
         pytest.fail(failure, pytrace=False)
+
+
+def _fail(item: pytest.Item, wrong: str) -> None:
+    """Fail a test whose marker is wrong."""
+    if wrong:
+        pytest.fail(f"{item.nodeid}: {wrong}", pytrace=False)

@@ -231,6 +231,8 @@ class Search:
         self.notes += notes
         items: dict[str, Saved] = {}
         for one in saved:
+            if self.wish.drives and one.plan.drives not in self.wish.drives:
+                continue
             try:
                 fit_plan(one.plan, self.choreography)
             except PlanError as error:

@@ -13,18 +13,31 @@ from misstep.harness.plan import Plan
 from misstep.harness.runner import Run
 
 MOST_FINDINGS = 8
+MARGIN = " " * 11
 
 
-def failure_text(choreography: Choreography, run: Run) -> str:
-    """Return why a run is invalid or unknown, for a person who must mend it."""
+def failure_text(choreography: Choreography, run: Run, *, again: str = "") -> str:
+    """Return why a run is invalid or unknown, for a person who must mend it.
+
+    Args:
+        choreography: What ran.
+        run: The run.
+        again: How to see it again; left out where empty.
+    """
     parts = [
-        f"{choreography.name}: {run.answer} on {run.stage}",
+        headline(choreography, run),
         "\n".join(plan_lines(run.plan)),
         "\n".join(verdict_lines(run.verdicts)),
         story_text(choreography, run.history, sagas=concerned(run)),
-        f"replay: save this as plan.json, then run `misstep replay plan.json`\n{run.plan.to_json()}",
+        again,
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def headline(choreography: Choreography, run: Run) -> str:
+    """Return what a run comes to, in a line."""
+    reminder = ", and what is not known to be valid does not pass" if run.answer == "unknown" else ""
+    return f"{choreography.name}: {run.answer} on {run.stage}{reminder}"
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
@@ -37,15 +50,19 @@ def plan_lines(plan: Plan) -> Iterator[str]:
 
 
 def verdict_lines(verdicts: tuple[Verdict, ...]) -> Iterator[str]:
-    """Yield what each checker answers, those that matter most first; evidence is indented below."""
+    """Yield what each checker answers, those that matter most first; evidence is indented below.
+
+    One that was not asked comes last, with the lines of the choreography file that would ask it.
+    """
     order = {"invalid": 0, "unknown": 1, "valid": 2, "not asked": 3}
     for verdict in sorted(verdicts, key=lambda each: order[each.answer]):
-        reason = f": {verdict.reason}" if verdict.reason and verdict.answer != "valid" else ""
-        yield f"{verdict.checker:<10} {verdict.answer}{reason}"
+        first, *rest = (verdict.reason if verdict.answer != "valid" else "").splitlines() or [""]
+        yield f"{verdict.checker:<10} {verdict.answer}{f': {first}' if first else ''}"
+        yield from (f"{MARGIN}{line}" for line in rest)
         for finding in verdict.findings[:MOST_FINDINGS]:
-            yield f"           {'warning: ' if finding.warning else ''}{finding.text}"
+            yield f"{MARGIN}{'warning: ' if finding.warning else ''}{finding.text}"
         if len(verdict.findings) > MOST_FINDINGS:
-            yield f"           … and {len(verdict.findings) - MOST_FINDINGS} more"
+            yield f"{MARGIN}… and {len(verdict.findings) - MOST_FINDINGS} more"
 
 
 def concerned(run: Run) -> tuple[int, ...]:

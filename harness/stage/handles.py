@@ -1,7 +1,7 @@
 """What a test holds: a stage and its sagas, for async tests and for tests that block.
 
-The stage runs on an event loop of its own, in its own thread. Both faces forward to it, each in its own way, and read the
-history directly, which is only ever added to.
+The stage runs on an event loop of its own, in its own thread. Both faces forward to it, each in its own way, and read
+the history directly, which is only ever added to.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class _Saga:
 
     @property
     def ending(self) -> str:
-        """How it ended: ``completed``, ``compensated``; empty while it has not, or was given up with steps not undone."""
+        """How it ended: ``completed``, ``compensated``; empty while it has not, or while steps of it are not undone."""
         return ending(self._hands.performance.choreography, self._history, self.number) or ""
 
     @property

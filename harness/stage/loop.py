@@ -14,7 +14,7 @@ from misstep.harness.errors import StageError
 T = TypeVar("T")
 
 END_WITHIN: Final = 30.0
-"""Seconds that the thread is given to end; one that hangs is left to end with the process, and its services by the guard."""
+"""Seconds that the thread is given to end; one that hangs ends with the process, and its services by the guard."""
 
 
 class StageLoop:
@@ -59,7 +59,8 @@ class StageLoop:
             late = isinstance(error, TimeoutError) and not future.done()
             future.cancel()
             if late:
-                raise StageError(f"{work.__qualname__} was given up after {within:g} s: the stage hangs") from None
+                what = getattr(work, "__qualname__", work)
+                raise StageError(f"{what} was given up after {within:g} s: the stage hangs") from None
             raise
 
     async def ask(self, work: Coroutine[Any, Any, T]) -> T:
