@@ -108,6 +108,11 @@ class Process:
         """
         return await asyncio.shield(self._ended)
 
+    async def ends_within(self, seconds: float) -> bool:
+        """Wait for its end, but no longer than some seconds; say whether it ended."""
+        await asyncio.wait([self._ended], timeout=seconds)
+        return self._ended.done()
+
     async def signal(self, number: int, *, to: str = "group") -> list[int]:
         """Send a signal to its process ``group``, or to its whole ``tree``, and return the pids met."""
         return await self._guard.request("signal", self._name, signal=int(number), to=to)
@@ -138,7 +143,7 @@ class Process:
         if self.exited is None:
             await self.signal(signal.SIGTERM)
             await self.resume()
-            await asyncio.wait([self._ended], timeout=grace)
+            await self.ends_within(grace)
         return await self.kill()
 
 

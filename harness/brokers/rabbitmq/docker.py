@@ -16,7 +16,8 @@ from misstep.harness.brokers.port import Credentials, Endpoint
 from misstep.harness.brokers.rabbitmq.greeting import wait_for_greeting
 from misstep.harness.brokers.rabbitmq.management import Management
 from misstep.harness.brokers.rabbitmq.space import VirtualHost
-from misstep.harness.errors import BrokerFailed, PartMissing
+from misstep.harness.errors import BrokerFailed
+from misstep.harness.services.containers import run_container
 from misstep.harness.services.ports import lease_port
 
 if TYPE_CHECKING:
@@ -65,7 +66,14 @@ class DockerRabbit:
             BrokerFailed: It did not start; the message has its last log lines.
         """
         self._ports = {inner: self._leases.enter_context(lease_port(HOST)).port for inner in (AMQP, MANAGEMENT)}
-        self._container = await asyncio.to_thread(self._run)
+        environment = {
+            "RABBITMQ_DEFAULT_USER": self._credentials.user,
+            "RABBITMQ_DEFAULT_PASS": self._credentials.password,
+        }
+        # The data folder is named after the node, and the node after the host.
+        self._container = await asyncio.to_thread(
+            run_container, self.image, self._ports, environment, hostname="misstep"
+        )
         self._management = Management(f"http://{HOST}:{self._ports[MANAGEMENT]}", self._credentials)
         await self._until_ready()
         self.version = f"RabbitMQ {await self._management.version()} ({self.image})"
@@ -109,29 +117,6 @@ class DockerRabbit:
         if self._container is None:
             raise BrokerFailed("the broker in a container was not started: await its start() first")
         return self._container.get_wrapped_container()
-
-    def _run(self) -> DockerContainer:
-        """Start the container; blocks."""
-        try:
-            from docker.errors import DockerException  # type: ignore[import-untyped]
-            from testcontainers.core.container import DockerContainer
-        except ImportError as error:
-            raise PartMissing(
-                f"the docker stage needs testcontainers ({error.name} is not installed): pip install 'misstep[docker]'"
-            ) from error
-        try:
-            container = DockerContainer(self.image)
-            for inner, outer in self._ports.items():
-                container.ports[str(inner)] = (HOST, outer)  # type: ignore[assignment]  # docker-py takes pairs
-            container.with_env("RABBITMQ_DEFAULT_USER", self._credentials.user)
-            container.with_env("RABBITMQ_DEFAULT_PASS", self._credentials.password)
-            container.with_kwargs(hostname="misstep")  # the data folder is named after the node, so after the host
-            return container.start()
-        except DockerException as error:
-            raise PartMissing(
-                f"the docker stage cannot run {self.image!r}: {error}. Is a Docker engine running (`docker info`), and "
-                "can it get the image? The local and embedded stages need neither"
-            ) from error
 
     async def _until_ready(self) -> None:
         """Wait for AMQP: the published port accepts connections long before the broker does."""
