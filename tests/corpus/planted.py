@@ -28,10 +28,9 @@ from misstep.harness.plan import Drive, Fault, Plan
 
 Variant: TypeAlias = Literal["buggy", "correct"]
 Declare: TypeAlias = Callable[[Variant], Choreography]
-Stage: TypeAlias = Literal["embedded", "local"]
+Kind: TypeAlias = Literal["embedded", "local"]
 
 SERVICES = Path(__file__).parent / "services"
-NODE_PATH = Path(__file__).parents[1] / "wire" / "node" / "node_modules"
 DRIVER = "start"
 BRIEF = QuietRules(silence=0.4)
 BOUNDED = Progress()
@@ -61,7 +60,7 @@ class Planted:
     faults: tuple[Fault, ...] = ()
     data: Mapping[str, Json] | None = None
     shows_clean: bool = False
-    stages: tuple[Stage, ...] = ("embedded",)
+    stages: tuple[Kind, ...] = ("embedded",)
 
     def __str__(self) -> str:
         return f"{self.number:02}-{self.slug}"
@@ -114,7 +113,7 @@ def declare(
         return Service(
             name=role,
             processes={"main": f"{run} {role} {variant}"},
-            env={"BROKER_URL": "{broker.url}", "NODE_PATH": str(NODE_PATH), **own, **urls, **(env or {})},
+            env={"BROKER_URL": "{broker.url}", **own, **urls, **(env or {})},
         )
 
     def choreography(variant: Variant) -> Choreography:

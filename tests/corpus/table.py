@@ -15,7 +15,7 @@ from misstep.harness.choreography.words import (
     Step,
 )
 
-from .planted import Planted, Stage, declare, look, rows
+from .planted import Kind, Planted, declare, look, rows
 
 ORDER = Saga(name="order", starts="order.placed", completes=("order.paid",))
 CANCELLED = Saga(
@@ -27,7 +27,7 @@ CANCELLED = Saga(
 )
 REQUESTED = Saga(name="order", starts="order.requested", completes=("order.shipped",))
 CHARGES = "create table charges (id integer primary key, order_id text, amount integer)"
-BOTH: tuple[Stage, ...] = ("embedded", "local")
+BOTH: tuple[Kind, ...] = ("embedded", "local")
 
 TABLE = (
     Planted(
@@ -340,7 +340,7 @@ TABLE = (
             quiet=QuietRules(silence=1.0),
         ),
         faults=(process.stop("payment", at="acked", of="order.placed"),),
-        oracles=("saga",),
+        oracles=("saga", "ledger"),
     ),
     Planted(
         number=27,

@@ -1,0 +1,1 @@
+"""Planted bugs: each found by the checker that exists for it, each cure clean."""
