@@ -56,7 +56,6 @@ def explore(trial: Trial, *, faults: int = 1, seconds: float | None = None, only
             seed=trial.plan.seed,
             strict=trial.strict,
             saved=folder_of(choreography),
-            source=choreography.source,
         )
         found = trial.loop.call(_search(trial, wish))
     except MisstepError as error:

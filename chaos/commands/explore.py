@@ -8,11 +8,10 @@ import os
 import re
 import time
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from misstep.harness.commands.choose import FILE, choreography_argument, chosen, stage_option
+from misstep.harness.commands.choose import choreography_argument, chosen, stage_option
 
 if TYPE_CHECKING:
     from misstep.chaos.explorer.outcome import Exploration
@@ -76,15 +75,14 @@ def explore(
     """
     from misstep.chaos.explorer.only import words_for
     from misstep.chaos.explorer.search import Wish
-    from misstep.chaos.explorer.store import folder_of
     from misstep.chaos.progress import Bar
+    from misstep.harness.report.kept import folder_of
     from rich.console import Console
 
     choreography = chosen(where)
     wish = Wish(
         only=words_for(only, choreography),
-        saved=None if no_save else folder_of(choreography.folder),
-        source=FILE if Path(where).is_dir() else Path(where).name,
+        saved=None if no_save else folder_of(choreography),
         **rest,
     )
     with Bar(Console(stderr=True)) as bar:

@@ -50,7 +50,6 @@ class Wish:
         fail_fast: Whether to stop at the first failure.
         k, n: A failure must fail ``k`` of ``n`` fresh runs.
         saved: Where failing plans are kept; None keeps none.
-        source: The choreography's file name, which a replay goes back to.
     """
 
     drives: tuple[tuple[Drive, ...], ...] = ()
@@ -63,7 +62,6 @@ class Wish:
     k: int = 2
     n: int = 2
     saved: Path | None = None
-    source: str = "choreography.toml"
 
 
 class Watching(Protocol):
@@ -335,14 +333,11 @@ class Search:
         failure = await self._small(fresh, sure.run, seen)
         failure = replace(failure, failed=sure.failed, of=sure.of)
         if self.wish.saved is not None:
-            failure = replace(failure, file=str(self._save(failure, self.wish.saved)))
+            failure = replace(failure, file=str(save(failure, self.choreography, self.wish.saved)))
         self.failures.append(failure)
         self._failing[failure.plan.digest] = seen | self._keys(failure.run)
         self._stop = self._stop or self.wish.fail_fast
         return trial
-
-    def _save(self, failure: Failure, folder: Path) -> Path:
-        return save(failure, folder, choreography=self.choreography.name, source=self.wish.source)
 
     async def _small(self, fresh: Callable[[Plan], Awaitable[Run]], run: Run, seen: frozenset[str]) -> Failure:
         """Make a failing plan as small as it gets while there is time."""

@@ -7,18 +7,17 @@ left alone where it is not understood. A plan that fails no more is forgotten.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from misstep.chaos.explorer.outcome import Failure, plain_failure
-from misstep.harness.errors import MisstepError, PlanError
+from misstep.harness.choreography.words import Choreography
+from misstep.harness.errors import PlanError
 from misstep.harness.plan import Plan
+from misstep.harness.report.kept import FORM, write_whole
 
-FORM = 1
 LARGEST = 1_000_000
 
 
@@ -30,40 +29,20 @@ class Saved:
     file: Path
 
 
-def folder_of(choreography_folder: Path) -> Path:
-    """Return where the failures of a choreography are kept."""
-    return choreography_folder / ".misstep" / "failures"
-
-
-def save(failure: Failure, folder: Path, *, choreography: str, source: str) -> Path:
+def save(failure: Failure, choreography: Choreography, folder: Path) -> Path:
     """Save a failing plan, whole or not at all, and return its file.
-
-    Args:
-        failure: What to save.
-        folder: Where; made if need be.
-        choreography: The name of the choreography that failed.
-        source: Its file's name.
 
     Raises:
         MisstepError: The folder cannot be written.
     """
-    record = {"misstep": FORM, "choreography": choreography, "source": source, **plain_failure(failure)}
+    record = {
+        "misstep": FORM,
+        "choreography": choreography.name,
+        "source": choreography.source,
+        **plain_failure(failure),
+    }
     del record["file"]
-    target = folder / f"{failure.plan.digest}.json"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".new")
-        try:
-            with open(handle, "w", encoding="utf-8") as file:
-                json.dump(record, file, indent=2, ensure_ascii=False)
-                file.write("\n")
-            os.replace(name, target)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        raise MisstepError(f"the failing plan cannot be saved in {folder}: {error}; --no-save leaves it out") from error
-    return target
+    return write_whole(folder / f"{failure.plan.digest}.json", record)
 
 
 def load(folder: Path, choreography: str) -> tuple[list[Saved], list[str]]:

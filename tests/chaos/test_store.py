@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from misstep.chaos import delivery
 from misstep.chaos.explorer.outcome import Failure
-from misstep.chaos.explorer.store import LARGEST, folder_of, load, read, save, source_of
+from misstep.chaos.explorer.store import LARGEST, load, read, save, source_of
 from misstep.harness.errors import MisstepError, PlanError
 from misstep.harness.plan import Drive, Plan
 
@@ -22,12 +23,16 @@ def failure(model):
     return Failure(plan=PLAN, found=PLAN, run=run, failed=2, of=2)
 
 
-def keep(failure, folder, **names):
-    return save(failure, folder, **{"choreography": "order saga", "source": "choreography.toml", **names})
+@pytest.fixture
+def keep(failure, choreography):
+    def kept(folder, **names):
+        return save(failure, replace(choreography, **{"source": "choreography.toml", **names}), folder)
+
+    return kept
 
 
-def test_a_saved_plan_is_read_back(failure, tmp_path):
-    file = keep(failure, folder_of(tmp_path))
+def test_a_saved_plan_is_read_back(keep, tmp_path):
+    file = keep(tmp_path / ".misstep" / "failures")
     assert file == tmp_path / ".misstep" / "failures" / f"{PLAN.digest}.json"
     assert read(file) == PLAN
     found, notes = load(file.parent, "order saga")
@@ -36,24 +41,24 @@ def test_a_saved_plan_is_read_back(failure, tmp_path):
     assert [other.name for other in file.parent.iterdir()] == [file.name]
 
 
-def test_saving_twice_is_saving_once(failure, tmp_path):
-    assert keep(failure, tmp_path) == keep(failure, tmp_path)
+def test_saving_twice_is_saving_once(keep, tmp_path):
+    assert keep(tmp_path) == keep(tmp_path)
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_failure_of_another_choreography_in_the_same_folder_is_not_tried(failure, tmp_path):
-    keep(failure, tmp_path, choreography="another")
+def test_a_failure_of_another_choreography_in_the_same_folder_is_not_tried(keep, tmp_path):
+    keep(tmp_path, name="another")
     assert load(tmp_path, "order saga") == ([], [])
 
 
-def test_a_saved_failure_knows_its_choreography_file(failure, tmp_path):
+def test_a_saved_failure_knows_its_choreography_file(keep, tmp_path):
     (tmp_path / "naive.toml").write_text("")
-    file = keep(failure, folder_of(tmp_path), source="naive.toml")
+    file = keep(tmp_path / ".misstep" / "failures", source="naive.toml")
     assert source_of(file) == tmp_path / "naive.toml"
 
 
-def test_a_source_cannot_lead_out_of_the_folder(failure, tmp_path):
-    file = keep(failure, folder_of(tmp_path), source="../../etc/passwd")
+def test_a_source_cannot_lead_out_of_the_folder(keep, tmp_path):
+    file = keep(tmp_path / ".misstep" / "failures", source="../../etc/passwd")
     assert str(source_of(file)) == "."
 
 
@@ -76,8 +81,8 @@ def test_a_source_cannot_lead_out_of_the_folder(failure, tmp_path):
     ],
     ids=lambda content: repr(content[:24]),
 )
-def test_what_is_not_understood_is_noted_and_left_alone(failure, tmp_path, content):
-    keep(failure, tmp_path)
+def test_what_is_not_understood_is_noted_and_left_alone(keep, tmp_path, content):
+    keep(tmp_path)
     bad = tmp_path / "0.json"
     bad.write_bytes(content)
     found, notes = load(tmp_path, "order saga")
@@ -107,7 +112,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         read(tmp_path / "gone.json")
 
 
-def test_a_folder_that_cannot_be_written_is_named(failure, tmp_path):
+def test_a_folder_that_cannot_be_written_is_named(keep, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(MisstepError, match="--no-save"):
-        keep(failure, tmp_path / "file")
+    with pytest.raises(MisstepError, match="cannot be kept in"):
+        keep(tmp_path / "file")
