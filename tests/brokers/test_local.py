@@ -91,6 +91,16 @@ async def test_what_is_durable_survives_a_crash(rabbit: LocalRabbit, space: Spac
     assert states == {"orders": 1}
 
 
+async def test_a_space_is_asked_again_after_a_crash_that_nobody_noticed(rabbit: LocalRabbit, space: Space) -> None:
+    await declare(space)
+    assert len(await space.queues()) == 2
+    await space.publish("", "orders", b"2", headers={}, properties={})
+    await rabbit.crash()
+    await rabbit.restart()
+    await space.publish("", "orders", b"3", headers={}, properties={})
+    assert [(state.name, state.ready) for state in await space.queues()] == [("orders", 3)]
+
+
 async def test_its_address_is_enough_to_share_it(rabbit: LocalRabbit) -> None:
     url, management = shared(rabbit.address)
     assert management == rabbit.management.url

@@ -112,6 +112,8 @@ class Client:
         """Send frames on a channel that is opened where need be, and return the next frame there."""
         try:
             async with asyncio.timeout(self._within):
+                if self._is_lost():
+                    await self.close()
                 if self._writer is None:
                     await self._connect()
                 if channel not in self._open:
@@ -125,6 +127,10 @@ class Client:
             await self.close()
             where = f"{self._endpoint.host}:{self._endpoint.port}"
             raise BrokerFailed(f"the broker at {where} did not answer: {type(error).__name__} {error}".strip()) from error
+
+    def _is_lost(self) -> bool:
+        """Say whether the broker closed the connection while nothing was asked: it crashed and is back, say."""
+        return self._reader is not None and (self._reader.at_eof() or self._reader.exception() is not None)
 
     async def _connect(self) -> None:
         self._reader, self._writer = await asyncio.open_connection(

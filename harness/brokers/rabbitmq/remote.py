@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from urllib.parse import urlsplit
 
 from misstep.harness.brokers.rabbitmq.address import parse_address, split_credentials
 from misstep.harness.brokers.rabbitmq.client import Client
@@ -10,6 +11,9 @@ from misstep.harness.brokers.rabbitmq.greeting import greet
 from misstep.harness.brokers.rabbitmq.management import Management
 from misstep.harness.brokers.rabbitmq.space import VirtualHost
 from misstep.harness.errors import BrokerFailed, StageError
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""Hosts that no proxy named in the environment leads to."""
 
 
 class RemoteRabbit:
@@ -41,7 +45,8 @@ class RemoteRabbit:
         self._made: set[str] = set()
         if management_url:
             plain, credentials = split_credentials(management_url, self.address.credentials)
-            self._management = Management(plain, credentials, environment=True)
+            loopback = (urlsplit(plain).hostname or "") in LOOPBACK
+            self._management = Management(plain, credentials, environment=not loopback)
 
     def __repr__(self) -> str:
         return f"<RemoteRabbit {self.address}>"
