@@ -23,7 +23,7 @@ from misstep.harness.brokers.port import Broker
 from misstep.harness.choreography.words import Choreography
 from misstep.harness.outside.queries import is_scoped
 from misstep.harness.services.guardian import Guard
-from misstep.harness.stage.parts import make_broker, make_server
+from misstep.harness.stage.parts import Databases, make_broker, make_server
 from misstep.harness.stage.stage import Means, Stage
 from misstep.harness.stores.port import Store, StoreServer
 
@@ -156,8 +156,10 @@ class House:
         )
         self._closing.push_async_callback(self.broker.close)
         await self.broker.start()
+        databases = Databases(self.guard)
+        self._closing.push_async_callback(databases.close)
         for store in self.choreography.stores.values():
-            server = make_server(store, self.choreography.folder, self.guard, self.folder)
+            server = make_server(store, self.choreography, databases)
             self._closing.push_async_callback(server.close)
             await server.start()
             self._servers[store.name] = server

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from misstep.harness.brokers.port import Broker
 from misstep.harness.choreography.templates import expand
 from misstep.harness.choreography.words import Choreography, Store
-from misstep.harness.errors import PartMissing
+from misstep.harness.errors import PartMissing, StoreFailed
 from misstep.harness.services.guardian import Guard
 from misstep.harness.stores.port import StoreServer
 
 if TYPE_CHECKING:
     from misstep.harness.stage.house import Kind
+    from misstep.harness.stores.postgres import Instance
+    from misstep.harness.stores.postgres_url import PostgresUrl
 
 
 def make_broker(
@@ -69,18 +71,96 @@ def remote_urls(choreography: Choreography, environment: Mapping[str, str]) -> t
     return expand(choreography.broker_url, scope), expand(choreography.management_url, scope)
 
 
-def make_server(store: Store, base: Path, guard: Guard, folder: Path) -> StoreServer:
+class Databases:
+    """The database servers of one house: one for each place that is named, however many stores are on it.
+
+    Args:
+        guard: Under which private ones run.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._instances: dict[str, SharedInstance] = {}
+
+    def postgres(self, target: str) -> Instance:
+        """Return the PostgreSQL that a store names: ``local``, ``docker``, or a URL.
+
+        Raises:
+            StoreFailed: The URL cannot be read.
+        """
+        if target not in self._instances:
+            self._instances[target] = SharedInstance(self._make(target))
+        return self._instances[target]
+
+    async def close(self) -> None:
+        """Stop those that are ours."""
+        for instance in self._instances.values():
+            await instance.end()
+
+    def _make(self, target: str) -> Instance:
+        from misstep.harness.stores.postgres_instances import DockerPostgres, GivenPostgres, LocalPostgres
+
+        if target == "local":
+            return LocalPostgres(self._guard)
+        return DockerPostgres() if target == "docker" else GivenPostgres(target)
+
+
+class SharedInstance:
+    """A PostgreSQL that several stores are on: started with the first, and ended with the house."""
+
+    def __init__(self, inner: Instance) -> None:
+        self._inner = inner
+        self._url: PostgresUrl | None = None
+
+    async def start(self) -> PostgresUrl:
+        """Start it, where no other store has."""
+        if self._url is None:
+            self._url = await self._inner.start()
+        return self._url
+
+    async def close(self) -> None:
+        """Leave it to the other stores."""
+
+    async def end(self) -> None:
+        """Stop it."""
+        if self._url is not None:
+            await self._inner.close()
+
+
+def make_server(store: Store, choreography: Choreography, databases: Databases) -> StoreServer:
     """Return what makes a store's fresh instances, not started yet.
 
     Args:
         store: The store as declared.
-        base: The choreography's folder, where a schema file is looked for.
-        guard: Under which its processes run.
-        folder: Where its files may go.
+        choreography: In whose folder a schema file is looked for.
+        databases: The servers that stores share.
+
+    Raises:
+        StoreFailed: The store's URL, or its schema file, cannot be read.
     """
-    schema = (base / store.schema).read_text() if store.schema.endswith(".sql") else store.schema
+    if store.kind == "tcp":
+        from misstep.harness.stores.tcp import TcpServer
+
+        return TcpServer(store.name, store.target)
+    schema = schema_of(store, choreography.folder)
     if store.kind == "sqlite":
         from misstep.harness.stores.sqlite import SqliteServer
 
         return SqliteServer(store.name, store.target, schema)
-    raise AssertionError(store.kind)
+    from misstep.harness.stores.postgres import PostgresServer
+
+    return PostgresServer(store.name, databases.postgres(store.target), schema)
+
+
+def schema_of(store: Store, folder: Path) -> str:
+    """Return a store's schema, read from its file where it is one.
+
+    Raises:
+        StoreFailed: The file cannot be read.
+    """
+    if not store.schema.endswith(".sql"):
+        return store.schema
+    try:
+        return (folder / store.schema).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreFailed(f"stores.{store.name}.schema: {folder / store.schema} could not be read: {error}") from error

@@ -24,7 +24,7 @@ from misstep.harness.outside.externals import Call, Externals
 from misstep.harness.services.guardian import Guard
 from misstep.harness.services.ports import PortLease, lease_port
 from misstep.harness.services.service import ProcessEnd, RunningService
-from misstep.harness.services.sockets import Address, addresses_of
+from misstep.harness.services.sockets import Address, addresses_of, bypasses
 from misstep.harness.stage.assembly import Addresses, Scope, launch_of, scope_of, uses, wants_port
 from misstep.harness.stores.port import Store
 from misstep.harness.wire.amqp.session import amqp
@@ -244,6 +244,7 @@ class Stage:
             self.services[service.name] = running
             closing.push_async_callback(running.kill)
         await self._start_all()
+        await self._refuse_bypasses(real)
         states = await means.space.queues()
         self.recorder.asked(await means.space.routes(), [state.name for state in states])
 
@@ -267,7 +268,7 @@ class Stage:
             self._closing.push_async_callback(link.close)
             self.links[service.name] = link
         for name, store in self.means.stores.items():
-            if store.endpoint is not None:
+            if store.endpoint is not None and uses(service, name):
                 from misstep.harness.wire.relay import Relay
 
                 relay = Relay(service.name, store.endpoint, clock=self.means.clock)
@@ -316,6 +317,23 @@ class Stage:
                 body=call.body,
             )
         )
+
+    async def _refuse_bypasses(self, real: Mapping[str, frozenset[Address]]) -> None:
+        """Name every service that is connected past its link: what it does there is neither heard nor disturbed.
+
+        Raises:
+            ServiceFailed: There is one.
+        """
+        found = []
+        for name, running in self.services.items():
+            past = bypasses((await running.sockets()).remote, real)
+            found += [f"service {name!r} is connected to {where} at {address}" for where, address in past.items()]
+        if found:
+            lines = "\n".join(f"  {line}" for line in found)
+            raise ServiceFailed(
+                f"these connections bypass their links:\n{lines}\n  likely cure: let the service take its address from "
+                "{broker.url} or {stores.NAME.url} in its environment, rather than from its code or its own settings"
+            )
 
     async def _real(self) -> dict[str, frozenset[Address]]:
         """Return where broker and stores really are, which services must not be connected to."""
