@@ -144,21 +144,32 @@ def declare(
     return choreography
 
 
-def rows(store: str, table: str, *, key: str = "order_id", times: int | tuple[int, int] = 1) -> Effect:
+def rows(store: str, table: str, times: tuple[int, int] = (1, 1), *, key: str = "order_id") -> Effect:
     """Return the effect that a table has so many rows for each saga.
 
     Args:
         store: The store.
         table: The table.
+        times: How often for a saga that completed, and for one that was compensated.
         key: The column with the correlation.
-        times: How often; a pair where it differs for a saga that completed and for one that was compensated.
     """
-    completed, compensated = times if isinstance(times, tuple) else (times, times)
     return Effect(
         name=table,
         store=store,
         sql=f"select {key}, count(*) from {table} where {key} = {{correlation}} group by 1",
-        times={"completed": completed, "compensated": compensated},
+        times={"completed": times[0], "compensated": times[1]},
+    )
+
+
+def calls(path: str, times: tuple[int, int], *, external: str = "bank") -> Effect:
+    """Return the effect that an external was asked for something so often for each saga; see :func:`rows`."""
+    return Effect(
+        name=path,
+        external=external,
+        when=f"* /{path}*",
+        once_by="header:Idempotency-Key",
+        key="json:order",
+        times={"completed": times[0], "compensated": times[1]},
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from misstep.chaos import delivery, link, process
 from misstep.harness.choreography.words import (
     Answer,
-    Effect,
     External,
     Progress,
     QuietRules,
@@ -15,7 +14,7 @@ from misstep.harness.choreography.words import (
     Step,
 )
 
-from .planted import Kind, Planted, declare, look, rows
+from .planted import Kind, Planted, calls, declare, look, rows
 
 ORDER = Saga(name="order", starts="order.placed", completes=("order.paid",))
 CANCELLED = Saga(
@@ -26,6 +25,11 @@ CANCELLED = Saga(
     steps=(Step("payment.taken", "payment.refunded"),),
 )
 REQUESTED = Saga(name="order", starts="order.requested", completes=("order.shipped",))
+BANK = External(name="bank", answers=(Answer(status=201, once_by="header:Idempotency-Key"),))
+OUTBOX = {
+    "orders": "create table orders (order_id text primary key, sent integer default 0)",
+    "shipping": "create table parcels (order_id text primary key)",
+}
 CHARGES = "create table charges (id integer primary key, order_id text, amount integer)"
 BOTH: tuple[Kind, ...] = ("embedded", "local")
 
@@ -62,7 +66,7 @@ TABLE = (
                 "checkout": "create table carts (order_id text primary key, announced integer default 0)",
                 "office": "create table papers (order_id text, kind text, primary key (order_id, kind))",
             },
-            effects=(rows("office", "papers", times=2),),
+            effects=(rows("office", "papers", (2, 2)),),
             probes=(look("office", "papers", "kind"),),
         ),
         faults=(process.crash("checkout", at="publish", of="parcel.requested"),),
@@ -77,8 +81,8 @@ TABLE = (
             saga=Saga(name="order", starts="order.placed", completes=("order.billed",)),
             roles={"billing": ""},
             data={"amount": 4200},
-            externals=(External(name="bank", answers=(Answer(status=201, once_by="header:Idempotency-Key"),)),),
-            effects=(Effect(name="bills", external="bank", once_by="header:Idempotency-Key", key="json:order"),),
+            externals=(BANK,),
+            effects=(calls("bills", (1, 1)),),
         ),
         faults=(process.crash("billing", at="publish", of="order.billed"),),
         oracles=("ledger",),
@@ -292,7 +296,7 @@ TABLE = (
             roles={"rooms": "create table rooms (booking text primary key)", "desk": ""},
             exchange="travel",
             key="booking",
-            effects=(rows("rooms", "rooms", key="booking", times=(1, 0)),),
+            effects=(rows("rooms", "rooms", (1, 0), key="booking"),),
             probes=(look("rooms", "rooms", "booking", key="booking"),),
         ),
         faults=(process.crash("rooms", at="publish", of="room.priced"),),
@@ -306,21 +310,8 @@ TABLE = (
             "b21_compensation_not_idempotent.py",
             saga=CANCELLED,
             roles={"payment": "create table charges (order_id text primary key)", "stock": ""},
-            externals=(External(name="bank", answers=(Answer(status=201, once_by="header:Idempotency-Key"),)),),
-            effects=tuple(
-                Effect(
-                    name=name,
-                    external="bank",
-                    when=f"POST /{name}",
-                    once_by="header:Idempotency-Key",
-                    key="json:order",
-                    times=times,
-                )
-                for name, times in (
-                    ("charges", {"completed": 1, "compensated": 1}),
-                    ("refunds", {"completed": 0, "compensated": 1}),
-                )
-            ),
+            externals=(BANK,),
+            effects=(calls("charges", (1, 1)), calls("refunds", (0, 1))),
             probes=(look("payment", "charges", "order_id"),),
         ),
         faults=(delivery.duplicate("order.cancelled", to="payment", when="later"),),
@@ -352,9 +343,7 @@ TABLE = (
             roles={"pricing": ""},
             data={"total": 9000, "quantity": 3},
             externals=(External(name="catalogue", answers=(Answer(status=204),)),),
-            effects=(
-                Effect(name="prices", external="catalogue", key="json:order", times={"completed": 1, "compensated": 0}),
-            ),
+            effects=(calls("prices", (1, 0), external="catalogue"),),
             quiet=QuietRules(silence=0.4, within=4.0),
         ),
         data={"quantity": 0},
@@ -385,10 +374,7 @@ TABLE = (
         choreography=declare(
             "b37_confirm_not_awaited.py",
             saga=REQUESTED,
-            roles={
-                "orders": "create table orders (order_id text primary key, sent integer default 0)",
-                "shipping": "create table parcels (order_id text primary key)",
-            },
+            roles=OUTBOX,
             effects=(rows("shipping", "parcels"),),
             probes=(look("orders", "orders", "sent"),),
         ),
@@ -403,10 +389,7 @@ TABLE = (
         choreography=declare(
             "b38_unroutable_dropped.py",
             saga=REQUESTED,
-            roles={
-                "orders": "create table orders (order_id text primary key, sent integer default 0)",
-                "shipping": "create table parcels (order_id text primary key)",
-            },
+            roles=OUTBOX,
             effects=(rows("shipping", "parcels"),),
             probes=(look("orders", "orders", "sent"),),
         ),
