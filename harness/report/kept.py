@@ -1,4 +1,7 @@
-"""Plans of runs that failed, kept beside the choreography: what ``misstep replay`` and the next search begin with."""
+"""Plans of runs that did not pass, kept beside the choreography for ``misstep replay``.
+
+The next search begins with those that failed. One that is unknown would leave every search unknown, so it is kept apart.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,10 @@ def folder_of(choreography: Choreography) -> Path:
     return choreography.folder / ".misstep" / "failures"
 
 
-def file_of(choreography: Choreography, plan: Plan) -> Path:
-    """Return the file that a plan is kept in, whether it is there or not."""
-    return folder_of(choreography) / f"{plan.digest}.json"
-
-
 def keep(choreography: Choreography, run: Run) -> Path:
     """Keep the plan of a run that was not valid, and return its file.
+
+    One that failed goes to :func:`folder_of`, any other into the folder ``unknown`` beside it.
 
     Raises:
         MisstepError: It cannot be written; the message says why.
@@ -49,13 +49,20 @@ def keep(choreography: Choreography, run: Run) -> Path:
         "stage": run.stage,
         "findings": findings,
     }
-    return write_whole(file_of(choreography, run.plan), record)
+    folder = folder_of(choreography)
+    return write_whole((folder if findings else folder.with_name("unknown")) / f"{run.plan.digest}.json", record)
 
 
 def forget(choreography: Choreography, plan: Plan) -> None:
-    """Forget a plan that fails no more; harmless where it was not kept."""
+    """Forget a plan that passes; harmless where it was not kept.
+
+    Raises:
+        MisstepError: It is kept, and cannot be removed.
+    """
+    folder = folder_of(choreography)
     try:
-        file_of(choreography, plan).unlink(missing_ok=True)
+        for each in (folder, folder.with_name("unknown")):
+            (each / f"{plan.digest}.json").unlink(missing_ok=True)
     except OSError as error:
         raise MisstepError(f"a plan that fails no more cannot be forgotten: {error}") from error
 
