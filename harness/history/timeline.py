@@ -88,11 +88,11 @@ def row_of(entry: Entry, depth: int) -> Row | None:
     match entry:
         case entries.Published():
             inferred = " (cause inferred)" if entry.cause_kind == "inferred" else ""
-            return Row(entry.at, entry.service or "driver", f"published {entry.event}{inferred}", depth)
+            return Row(entry.at, entry.service or "driver", f"published {last(entry.message)}{inferred}", depth)
         case entries.Delivered():
             again = f", delivery {entry.attempt}" if entry.attempt > 1 else ""
             kind = " (artificial copy)" if entry.copy else " (redelivered)" if entry.redelivered else ""
-            return Row(entry.at, entry.service, f"got {entry.event}{again}{kind}", depth, entry.copy)
+            return Row(entry.at, entry.service, f"got {last(entry.message) or entry.event}{again}{kind}", depth, entry.copy)
         case entries.Settled():
             return Row(entry.at, entry.service, settled(entry), depth, entry.by != "service")
         case entries.Lost():

@@ -57,7 +57,7 @@ class Performance:
         except StageError as error:
             self.note("stage failed", str(error))
             await self.end()
-            return self.history
+            return History(self.history)
         except BaseException:
             await self.end()
             raise
@@ -71,7 +71,7 @@ class Performance:
             self.note("stage failed", str(error))
         finally:
             await self.end()
-        return self.history
+        return History(self.history)  # what still happens on the stage is no part of this run
 
     async def begin(self) -> None:
         """Arm every fault.
