@@ -10,6 +10,21 @@ from misstep.chaos.explorer.names import event_of
 from misstep.harness.plan import Drive, Fault, Plan
 
 WIDTH = 100
+LONGEST_NAME = 120
+
+NOUNS = {
+    "delivery.redeliver": "redelivery",
+    "delivery.duplicate": "duplicate",
+    "delivery.delay": "delay",
+    "delivery.reorder": "reordering",
+    "message.corrupt": "corruption",
+    "process.crash": "crash",
+    "process.stop": "stop",
+    "process.pause": "pause",
+    "link.cut": "cut",
+    "link.refuse": "outage",
+    "broker.crash": "crash of the broker",
+}
 
 
 def source(plan: Plan, comment: Sequence[str] = ()) -> str:
@@ -72,13 +87,21 @@ def arguments(drive: Drive) -> str:
 
 
 def name_of(plan: Plan) -> str:
-    """Return a name for the test: the drivers, and what befalls whom."""
-    words = ["_and_".join(dict.fromkeys(drive.driver for drive in plan.drives))]
-    for fault in plan.faults:
-        words.append(f"{fault.kind.replace('.', '_')}_{fault.at.service}_{event_of(fault)}".strip("_"))
-    name = re.sub(r"\W+", "_", f"test_{words[0]}" + "".join(f"_survives_{word}" for word in words[1:2]))
-    rest = "".join(f"_and_{word}" for word in words[2:])
-    return re.sub(r"\W+", "_", name + rest, flags=re.ASCII)[:120].rstrip("_")
+    """Return a name for the test: the drivers, and what they survive."""
+    words = "_and_".join(dict.fromkeys(drive.driver for drive in plan.drives))
+    if plan.faults:
+        words += f"_survives_{'_and_'.join(map(noun, plan.faults))}"
+    return re.sub(r"\W+", "_", f"test_{words}", flags=re.ASCII)[:LONGEST_NAME].rstrip("_")
+
+
+def noun(fault: Fault) -> str:
+    """Return a fault as a noun: ``redelivery of order.placed to payment``."""
+    at, event = fault.at, event_of(fault)
+    name = NOUNS.get(fault.kind, fault.kind)
+    if fault.kind.startswith(("delivery.", "message.")):
+        return f"{name} of {event} to {at.service}"
+    of = f" of {at.service}" if at.service else ""
+    return f"{name}{of} at {at.moment}" + (f" of {event}" if event else "")
 
 
 def quoted(value: object) -> str:

@@ -11,11 +11,34 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
+from rich.text import Text
+
+
+class TimeLeft(ProgressColumn):
+    """How long is left: what is still to do at the speed so far, and no longer than the search may take.
+
+    Args:
+        seconds: When the search ends at the latest; None is no bound.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._began: float | None = None
+
+    def render(self, task: Task) -> Text:
+        """Return the time left."""
+        now = task.get_time()
+        self._began = now if self._began is None else self._began
+        left = [task.time_remaining, None if self._seconds is None else self._seconds - (now - self._began)]
+        known = [max(0.0, each) for each in left if each is not None]
+        return Text(f"{min(known):.0f} s left" if known else "")
 
 
 class Bar:
@@ -23,17 +46,17 @@ class Bar:
 
     Args:
         console: Where to draw; standard error, so that standard output holds results alone.
+        seconds: When the search ends at the latest; None is no bound.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, seconds: float | None = None) -> None:
         self._console = console
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TimeLeft(seconds),
             TextColumn("[red]{task.fields[bad]}[/red]{task.fields[now]}", table_column=None),
             console=console,
             transient=True,

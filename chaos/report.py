@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from misstep.chaos.explorer.coverage import NOT_TRIED, Coverage, coverage
+from misstep.chaos.explorer.coverage import NOT_TRIED, SEVERAL, Coverage, coverage
 from misstep.chaos.explorer.outcome import Exploration, Failure
 from misstep.chaos.paste import source
 from misstep.harness.choreography.words import Choreography
-from misstep.harness.history.history import History
 from misstep.harness.report.failure import concerned, plan_lines, story_text, verdict_lines
 from misstep.harness.runner import Run
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
+from rich.console import Console
 from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.table import Table
@@ -30,6 +28,21 @@ SIGNS = {
 }
 """Signs of the answers, those that matter most first."""
 
+HEADS = {
+    "delivery.redeliver": "re-\ndeliver",
+    "delivery.duplicate": "dupli-\ncate",
+    "delivery.delay": "delay",
+    "delivery.reorder": "re-\norder",
+    "process.crash": "crash",
+    "process.stop": "stop",
+    "process.pause": "pause",
+    "link.cut": "cut",
+    "link.refuse": "refuse",
+    "message.corrupt": "cor-\nrupt",
+    SEVERAL: "several",
+}
+"""Heads of columns, short enough for eighty columns in all."""
+
 MOST_OPEN = 12
 """How many plans that stayed unknown are told one by one."""
 
@@ -40,23 +53,54 @@ def show(console: Console, exploration: Exploration, choreography: Choreography)
         console.print(table(coverage(exploration)))
         console.print(legend(exploration))
     for line in open_questions(exploration):
-        console.print(line, style="yellow", markup=False, highlight=False)
+        say(console, line, "yellow")
     for note in exploration.notes:
-        console.print(f"note: {note}", style="dim", markup=False, highlight=False)
+        say(console, f"note: {note}", "dim")
     if exploration.red is not None:
-        console.print(red(exploration.red, choreography))
+        console.print(Rule("without any fault", style="red", align="left"))
+        show_run(console, exploration.red, choreography)
     for number, failure in enumerate(exploration.failures, 1):
-        console.print(shown(failure, choreography, number, exploration))
-    console.print(Text(verdict(exploration), style=style(exploration)), soft_wrap=True)
+        show_failure(console, failure, choreography, f"failure {number}", others(exploration, failure))
+    say(console, verdict(exploration), style(exploration))
+
+
+def show_failure(console: Console, failure: Failure, choreography: Choreography, title: str, also: int = 0) -> None:
+    """Print a failure: the smallest plan in words, the evidence, the timeline, a test to paste, how to see it again."""
+    how = f"failed {failure.failed} of {failure.of} fresh runs on {failure.run.stage}"
+    if also:
+        how += f", and so did {also} other {'plan' if also == 1 else 'plans'}"
+    console.print(Rule(f"{title}: plan {failure.plan.digest}", style="red", align="left"))
+    say(console, f"{how}; the smallest plan:")
+    show_run(console, failure.run, choreography)
+    say(console, "as a test:\n")
+    code = source(failure.plan, evidence(failure))
+    # As it is, whatever the width: a line that was broken for the eye could not be pasted.
+    console.print(Syntax(code, "python").highlight(code), soft_wrap=True)
+    if failure.file:
+        say(console, f"again: misstep replay {failure.file}", "bold")
+
+
+def show_run(console: Console, run: Run, choreography: Choreography) -> None:
+    """Print a run: its plan, what is wrong with it, and how it went."""
+    say(console, "\n".join(f"  {line}" for line in plan_lines(run.plan)))
+    wrong = tuple(each for each in run.verdicts if each.answer in ("invalid", "unknown"))
+    if wrong:
+        say(console, "\n".join(f"  {line}" for line in verdict_lines(wrong)), "red")
+    say(console, f"\n{story_text(choreography, run.history, sagas=concerned(run))}\n")
+
+
+def say(console: Console, text: str, style: str = "") -> None:
+    """Print text as it is: it may hold anything, so no markup is read in it, and the terminal breaks its lines."""
+    console.print(Text(text, style=style), soft_wrap=True)
 
 
 def table(found: Coverage) -> Table:
     """Return the table of sites and kinds of fault."""
     title = f"{found.exercised} of {len(found.cells)} site × fault exercised"
-    result = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    result = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1))
     result.add_column("site", no_wrap=True)
     for kind in found.kinds:
-        result.add_column(kind.replace(".", "\n"), justify="center")
+        result.add_column(HEADS.get(kind, kind.replace(".", "\n")), justify="center", no_wrap=True)
     last = ""
     for site in found.sites:
         service = site.partition(" ")[0]
@@ -99,58 +143,14 @@ def open_questions(exploration: Exploration) -> Iterable[str]:
         yield f"and {len(still_open) - MOST_OPEN} more; --json has them all"
 
 
-def shown(failure: Failure, choreography: Choreography, number: int, exploration: Exploration) -> RenderableType:
-    """Return a failure: the smallest plan in words, the evidence, the timeline, how to see it again."""
-    run = failure.run
-    also = sum(trial.same_as == failure.plan.digest for trial in exploration.trials)
-    how = f"failed {failure.failed} of {failure.of} fresh runs on {run.stage}"
-    how += f", and so did {also} other plans" if also else ""
-    parts: list[RenderableType] = [
-        Rule(f"failure {number}: plan {failure.plan.digest}", style="red", align="left"),
-        Text(f"{how}; the smallest plan:"),
-        indented("\n".join(plan_lines(failure.plan))),
-        *story(choreography, run),
-        Text("as a test:"),
-        Padding(Syntax(source(failure.plan, evidence(failure)), "python", background_color="default"), (0, 2)),
-    ]
-    if failure.file:
-        parts.append(Text(f"again: misstep replay {failure.file}", style="bold"))
-    return Group(*parts)
-
-
-def red(run: Run, choreography: Choreography) -> RenderableType:
-    """Return a clean run that failed."""
-    title = Rule("without any fault", style="red", align="left")
-    return Group(title, indented("\n".join(plan_lines(run.plan))), *story(choreography, run))
-
-
-def replayed(run: Run, choreography: Choreography, answer: str) -> RenderableType:
-    """Return a plan that was run once more."""
-    where = f"{choreography.name} on {run.stage}: {answer}"
-    return Group(indented("\n".join(plan_lines(run.plan))), *story(choreography, run), Text(where, style="bold"))
-
-
-def story(choreography: Choreography, run: Run) -> Iterable[RenderableType]:
-    """Yield what is wrong with a run, and how it went."""
-    wrong = tuple(each for each in run.verdicts if each.answer in ("invalid", "unknown"))
-    if wrong:
-        yield indented("\n".join(verdict_lines(wrong)), style="red")
-    yield indented(told(choreography, run.history, concerned(run)))
-
-
-def told(choreography: Choreography, history: History, sagas: tuple[int, ...]) -> str:
-    """Return the timelines of sagas."""
-    return story_text(choreography, history, sagas=sagas)
+def others(exploration: Exploration, failure: Failure) -> int:
+    """Return how many other plans show the same failure."""
+    return sum(trial.same_as == failure.plan.digest for trial in exploration.trials)
 
 
 def evidence(failure: Failure) -> list[str]:
     """Return what is wrong, a line each, for a comment above a test."""
     return [f"{checker}: {finding.text}" for checker, finding in failure.findings][:3]
-
-
-def indented(text: str, style: str = "") -> RenderableType:
-    """Return text two columns in; it may hold anything, so no markup is read in it."""
-    return Padding(Text(text, style=style), (0, 2))
 
 
 def verdict(exploration: Exploration) -> str:

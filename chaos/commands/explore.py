@@ -85,7 +85,7 @@ def explore(
         saved=None if no_save else folder_of(choreography),
         **rest,
     )
-    with Bar(Console(stderr=True)) as bar:
+    with Bar(Console(stderr=True), wish.seconds) as bar:
         found = asyncio.run(search(choreography, kind, wish, jobs, bar))
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))

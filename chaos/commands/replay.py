@@ -45,9 +45,11 @@ def replay(file: Path, where: str, kind: Kind, strict: bool, as_json: bool) -> i
         result = {"plan": plain_plan(plan), "answer": answer, "findings": plain_findings(run.verdicts)}
         click.echo(json.dumps(result, indent=2, ensure_ascii=False))
     else:
-        from misstep.chaos.report import replayed
+        from misstep.chaos.report import say, show_run
 
-        Console().print(replayed(run, choreography, answer))
+        console = Console()
+        show_run(console, run, choreography)
+        say(console, f"{choreography.name} on {run.stage}: {answer}", "bold")
     return STATUS.get(answer, UNKNOWN)
 
 

@@ -12,6 +12,7 @@ from misstep.harness.plan import Fault, Plan
 
 NOT_TRIED = "not tried"
 SEVERAL = "several faults"
+JUDGED = ("valid", "invalid", "flaky")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +31,8 @@ class Coverage:
 
     @property
     def exercised(self) -> int:
-        """How many pairs of site and kind have had a fault that fired, each time that it was tried."""
-        return sum(not counts & Counter({NOT_TRIED: 1, "vacuous": 1, "unknown": 1}) for counts in self.cells.values())
+        """How many pairs of site and kind have had a fault that fired and was judged."""
+        return sum(any(counts[answer] for answer in JUDGED) for counts in self.cells.values())
 
 
 def coverage(exploration: Exploration) -> Coverage:

@@ -319,7 +319,7 @@ class Search:
         """Settle what a failing plan is: the same as an earlier one, flaky, or a failure of its own."""
         seen = self._keys(run)
         for digest, known in self._failing.items():
-            if seen & known:
+            if marks(seen, run.plan) & known:
                 return replace(trial, same_as=digest)
 
         async def fresh(plan: Plan) -> Run:
@@ -335,7 +335,7 @@ class Search:
         if self.wish.saved is not None:
             failure = replace(failure, file=str(save(failure, self.choreography, self.wish.saved)))
         self.failures.append(failure)
-        self._failing[failure.plan.digest] = seen | self._keys(failure.run)
+        self._failing[failure.plan.digest] = marks(seen, run.plan) | marks(self._keys(failure.run), failure.plan)
         self._stop = self._stop or self.wish.fail_fast
         return trial
 
@@ -355,6 +355,15 @@ class Search:
         return Failure(
             plan=shrunk.plan, found=run.plan, run=runs[shrunk.plan.digest], failed=0, of=0, shrinks=shrunk.tried
         )
+
+
+def marks(seen: frozenset[str], plan: Plan) -> frozenset[str]:
+    """Return what a failure is known again by: its findings, and which checker finds fault with which faults.
+
+    The same fault that one checker objects to in two sagas is one failure, though the sagas end differently.
+    """
+    faults = " and ".join(map(str, plan.faults))
+    return seen | {f"{key.partition(':')[0]} under {faults}" for key in seen}
 
 
 def called(plan: Plan) -> str:

@@ -47,7 +47,7 @@ def test_a_test_reads_as_a_person_would_write_it():
         "\n"
         "# effects: charge of order 17 happened 2 times\n"
         '@pytest.mark.chaos(delivery.redeliver("order.placed", to="payment"))\n'
-        "async def test_place_order_survives_delivery_redeliver_payment_order_placed(stage):\n"
+        "async def test_place_order_survives_redelivery_of_order_placed_to_payment(stage):\n"
         '    saga = await stage.drive("place_order", sku="B")\n'
         "    await saga.settled()\n"
     )

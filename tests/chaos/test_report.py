@@ -40,7 +40,7 @@ def test_a_valid_search_ends_with_its_verdict_and_shows_the_table(report, model)
 def test_a_failure_shows_the_plan_the_evidence_the_timeline_and_a_test(report, model, tmp_path):
     text = report(model(breaks=redelivery_breaks), saved=tmp_path)
     assert "✗ 2 invalid" in text
-    assert "failed 2 of 2 fresh runs on model, and so did 1 other plans; the smallest plan:" in text
+    assert "failed 2 of 2 fresh runs on model, and so did 1 other plan; the smallest plan:" in text
     assert "fault 1: delivery.redeliver at ack of order.placed by payment" in text
     assert "charge happened twice" in text
     assert "timeline of saga 1" in text
