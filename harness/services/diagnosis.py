@@ -17,7 +17,7 @@ REFUSED = re.compile(r"refused|connect call failed|cannot connect|can't connect|
 ENDPOINT = re.compile(r"(?P<host>(?:\d{1,3}\.){3}\d{1,3}|localhost|::1|[a-z][\w.-]*)\W{1,4}(?P<port>\d{2,5})\b", re.I)
 NO_MODULE = re.compile(r"No module named .*|Cannot find (?:module|package) .*|ClassNotFoundException: .*")
 BAD_LOGIN = re.compile(r"ACCESS_REFUSED|NOT_ALLOWED - |password authentication failed", re.I)
-LOOPBACK = ("localhost", "::1", "127.0.0.1")
+PASSWORD = re.compile(r"(://[^\s:/@]*:)[^\s@/]+@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,12 @@ class Failure:
         for name, lines in self.output.items():
             rows += [f"  last lines of {name}:" if lines else f"  {name} is empty: it wrote nothing"]
             rows += [f"    | {line}" for line in lines]
-        return "\n".join(rows)
+        return without_passwords("\n".join(rows))
+
+
+def without_passwords(text: str) -> str:
+    """Hide the passwords of URLs: a service may print the URL that it was given, or have it in its command."""
+    return PASSWORD.sub(r"\1***@", text)
 
 
 def cure_of(failure: Failure) -> str:

@@ -41,13 +41,13 @@ class Command:
 
     Attributes:
         argv: The program and its arguments; a program without a slash is looked up in the PATH of ``env``.
-        env: The whole environment. It may hold secrets and is left out of ``repr``.
+        env: The whole environment. Both may hold secrets and are left out of ``repr``.
         cwd: The working directory.
         log: The file that standard output and standard error are appended to.
         user: The user to run as, with that user's groups (root may choose); None for the harness's own.
     """
 
-    argv: tuple[str, ...]
+    argv: tuple[str, ...] = field(repr=False)
     env: Mapping[str, str] = field(repr=False)
     cwd: Path
     log: Path
@@ -86,7 +86,7 @@ class Process:
         self._ended = ended
 
     def __repr__(self) -> str:
-        return f"<Process {self.pid} {' '.join(self.command.argv)!r} {self.exited or 'runs'}>"
+        return f"<Process {self.pid} {self.command.argv[0]!r} {self.exited or 'runs'}>"
 
     @property
     def log(self) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from misstep.harness.choreography.words import Ready
 from misstep.harness.errors import ServiceFailed
-from misstep.harness.services.diagnosis import Failure, spawn_text
+from misstep.harness.services.diagnosis import Failure, spawn_text, without_passwords
 from misstep.harness.services.guardian import Command, Exit, Guard, Process
 from misstep.harness.services.logs import LogWatch, tail
 from misstep.harness.services.readiness import Condition, Consumers, Http, Line, Port, wait_for_all
@@ -28,7 +28,7 @@ class Launch:
     Attributes:
         name: Its name.
         commands: The argument list of each process, by the process's name.
-        env: The whole environment; it may hold secrets and is left out of ``repr``.
+        env: The whole environment. Both may hold secrets and are left out of ``repr``.
         cwd: The working directory.
         ready: When it counts as ready.
         stop_within: Seconds that it may take to end after SIGTERM.
@@ -39,7 +39,7 @@ class Launch:
     """
 
     name: str
-    commands: Mapping[str, tuple[str, ...]]
+    commands: Mapping[str, tuple[str, ...]] = field(repr=False)
     env: Mapping[str, str] = field(repr=False)
     cwd: Path
     ready: Ready = field(default_factory=Ready)
@@ -147,10 +147,11 @@ class RunningService:
                 process = await self._guard.spawn(command)
             except OSError as error:
                 await self.kill()
-                raise ServiceFailed(
+                text = (
                     f"service {self.launch.name!r} could not be started: process {name} is {' '.join(argv)!r}\n"
                     f"  likely cure: {spawn_text(command, error)}"
-                ) from error
+                )
+                raise ServiceFailed(without_passwords(text)) from error
             now.processes[name] = process
             now.watchers.append(asyncio.create_task(self._watch(name, process, now)))
 

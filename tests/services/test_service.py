@@ -191,6 +191,17 @@ async def test_an_end_before_it_is_ready(guard: Guard, tmp_path: Path, code: str
 
 
 @pytest.mark.asyncio
+async def test_passwords_of_urls_are_not_shown(guard: Guard, tmp_path: Path) -> None:
+    url = "amqp://ann:hunter2@127.0.0.1:1/shop"
+    printing = launch(tmp_path, *python("import sys; sys.exit('cannot reach ' + sys.argv[1])", url))
+    message = await failure(RunningService(printing, guard, tmp_path))
+    assert "cannot reach amqp://ann:***@127.0.0.1:1/shop" in message
+    missing = await failure(RunningService(launch(tmp_path, "no-such-program", url), guard, tmp_path))
+    assert "amqp://ann:***@127.0.0.1:1/shop" in missing
+    assert "hunter2" not in f"{message} {missing} {printing!r}"
+
+
+@pytest.mark.asyncio
 async def test_a_link_never_connected_to(guard: Guard, tmp_path: Path) -> None:
     declared = Launch(
         name="payment",
