@@ -148,6 +148,16 @@ def test_unrouted_is_loss_where_clean_runs_route() -> None:
     audited = clean.publish("order", "order.audited", "1:order.placed", owed=("stock",), key="B")
     clean.react("stock", audited)
     assert "was not bound to take it" in texts(story.quiet(), clean.quiet())[0]
+
+
+def test_what_was_delivered_was_routed_though_its_binding_was_heard_of_later() -> None:
+    story = completed()
+    audited = story.publish("order", "order.audited", "1:order.placed", owed=())
+    story.react("stock", audited)
+    clean = completed("B")
+    audited = clean.publish("order", "order.audited", "1:order.placed", owed=("stock",), key="B")
+    clean.react("stock", audited)
+    assert texts(story.quiet(), clean.quiet()) == []
     assert texts(story, completed("C").quiet()) == []
 
 
