@@ -97,7 +97,7 @@ def say(console: Console, text: str, style: str = "") -> None:
 def table(found: Coverage) -> Table:
     """Return the table of sites and kinds of fault."""
     title = f"{found.exercised} of {len(found.cells)} site × fault exercised"
-    result = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    result = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0)
     result.add_column("site", no_wrap=True)
     for kind in found.kinds:
         result.add_column(HEADS.get(kind, kind.replace(".", "\n")), justify="center", no_wrap=True)

@@ -1,13 +1,15 @@
 """Two small services in one file, for faults to befall: ``relay.py payment`` and ``relay.py shipping``.
 
 ``payment`` turns order.placed into payment.taken and receipt.sent; ``shipping`` turns payment.taken into order.shipped.
-Both connect again whenever they are cut off, put back what they cannot read, and acknowledge last.
+Both connect again whenever they are cut off, put back what they cannot read, and acknowledge last. Where there is a
+gateway, ``payment`` charges it each time it is given an order, which is a bug.
 """
 
 import json
 import os
 import sys
 import time
+import urllib.request
 
 import pika
 
@@ -22,6 +24,9 @@ def handle(channel, method, properties, body):
     except ValueError:
         channel.basic_nack(method.delivery_tag, requeue=True)
         return
+    if method.routing_key == "order.placed" and "GATEWAY_URL" in os.environ:
+        charge = urllib.request.Request(os.environ["GATEWAY_URL"] + "/charges", body, method="POST")
+        urllib.request.urlopen(charge).close()
     for event in GIVES.get(method.routing_key, ()):
         sent = pika.BasicProperties(correlation_id=order, delivery_mode=2)
         channel.basic_publish("shop", event, json.dumps({"order": order}), sent)
