@@ -37,6 +37,7 @@ class Performance:
         self.plan = plan
         self.warm = stage.runs > 0
         self.driven: list[Drive] = []
+        self._fired = 0
         self.history = stage.begin(plan.seed, learn_causes(clean) if clean else None)
         self.clients = Clients(stage, seed=plan.seed)
         self.watch = Watch(stage, clean, self._pending)
@@ -102,18 +103,23 @@ class Performance:
         return await self._still(within)
 
     async def finish(self) -> None:
-        """Wait until it is quiet, heal every fault, wait again, and look at the world."""
+        """Wait until it is quiet, heal every fault, wait again, and look at the world.
+
+        A fault may come to its moment only because another one healed: then all is done once more.
+        """
         await self._still(healed=not self._faults)
-        if self._faults:
+        for _ in range(len(self._faults) + 1 if self._faults else 0):
             for disturbance in self._faults:
                 await disturbance.quiet()
             await self.heal()
+            fired = self._fired
             await self._still()
+            if self._fired == fired:
+                break
         await self.clients.look()
 
     async def heal(self) -> None:
-        """Undo what faults still do."""
-        self.stage.interceptors.clear()
+        """Undo what faults do."""
         for number, disturbance in enumerate(self._faults, 1):
             await disturbance.heal()
             self._fault_event(number, "healed")
@@ -210,6 +216,7 @@ class Performance:
         return arm(fault, self, lambda detail: self._fault_event(number, "fired", detail))
 
     def _fault_event(self, number: int, what: entries.FaultChange, detail: str = "") -> None:
+        self._fired += what == "fired"
         fault = self.plan.faults[number - 1]
         self.history.append(entries.FaultEvent(at=self.now(), number=number, fault=fault, what=what, detail=detail))
 

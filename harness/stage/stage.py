@@ -98,6 +98,8 @@ class Stage:
         self.spoilt = ""
         self.starting: set[str] = set()
         self._frozen: set[str] = set()
+        self._down: set[str] = set()
+        self._locks = {name: asyncio.Lock() for name in choreography.services}
         self._origin = means.clock()
         self.http: httpx.AsyncClient
         self._ports: dict[str, PortLease] = {}
@@ -148,12 +150,14 @@ class Stage:
     def kill(self, service: str) -> None:
         """Kill a service's processes at once, without waiting for anything; it stays down."""
         running = self.services[service]
+        self._down.add(service)
         running.kill_now()
         self._happened(service, "killed", running.incarnation)
 
     async def stop(self, service: str) -> None:
         """Ask a service to end, and wait until it has."""
         running = self.services[service]
+        self._down.add(service)
         await running.stop()
         self._happened(service, "stopped", running.incarnation)
 
@@ -163,19 +167,21 @@ class Stage:
         Raises:
             ServiceFailed: It did not become ready.
         """
-        running = self.services[service]
-        if running.running:
-            return
-        self.starting.add(service)
-        try:
-            await running.spawn()
-            if service in self.links:
-                self.links[service].incarnation = running.incarnation
-            self._happened(service, "started", running.incarnation)
-            await running.until_ready()
-            self._happened(service, "ready", running.incarnation)
-        finally:
-            self.starting.discard(service)
+        async with self._locks[service]:
+            running = self.services[service]
+            if running.running and service not in self._down:
+                return
+            self.starting.add(service)
+            try:
+                await running.spawn()
+                self._down.discard(service)
+                if service in self.links:
+                    self.links[service].incarnation = running.incarnation
+                self._happened(service, "started", running.incarnation)
+                await running.until_ready()
+                self._happened(service, "ready", running.incarnation)
+            finally:
+                self.starting.discard(service)
 
     def freeze(self, service: str, frozen: bool) -> None:
         """Suspend a service's processes where they stand, or let them go on."""
@@ -187,7 +193,7 @@ class Stage:
         return frozenset(
             name
             for name, running in self.services.items()
-            if running.running and name not in self._frozen and not (name in self.links and self.links[name].refusing)
+            if running.running and name not in self._frozen | self._down and not (name in self.links and self.links[name].refusing)
         )
 
     def users(self, store: str) -> frozenset[str]:
