@@ -259,3 +259,16 @@ async def delivery_tags_count_over_all_consumers(world: World) -> object:
     await channel.get("q", no_ack=True)
     await channel.consume("q", "a")
     return [channel.shown(one) for one in await channel.deliveries(1)]
+
+
+@scenario(["a", "b", "a", "b"])
+async def shared_prefetch_keeps_the_turns(world: World) -> object:
+    channel = await _filled(world)
+    await channel.prefetch(2, shared=True)
+    for tag in ("a", "b"):
+        await channel.consume("q", tag)
+    await channel.confirmed("", "q", b"1", b"2", b"3", b"4")
+    await channel.count("q", 2)
+    channel.send(Basic.Ack(delivery_tag=2, multiple=True))
+    await channel.client.until(lambda: len(channel.events) >= 4)
+    return _tags(channel)

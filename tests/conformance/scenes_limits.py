@@ -222,3 +222,25 @@ async def purged_queue_has_room(world: World) -> object:
     await channel.confirmed("", "q", b"1")
     await channel.call(Queue.Purge(queue="q"))
     return await channel.confirmed("", "q", b"2")
+
+
+@scenario((["1"], ["2"], (0, 1)))
+async def message_requeued_into_a_full_queue_is_the_one_dropped(world: World) -> object:
+    channel = await _queue(world, max_length=1)
+    await channel.prefetch(1)
+    await channel.consume("q")
+    await channel.confirmed("", "q", b"1", b"2")
+    first = await channel.bodies(1)
+    channel.send(Basic.Nack(delivery_tag=1, requeue=True))
+    return first, await channel.bodies(1), await channel.count("q")
+
+
+@scenario(["1*", "2"])
+async def queue_that_rejects_takes_back_more_than_its_length(world: World) -> object:
+    channel = await _queue(world, max_length=1, overflow="reject-publish")
+    await channel.confirmed("", "q", b"1")
+    await channel.get("q", no_ack=False)
+    await channel.confirmed("", "q", b"2")
+    channel.send(Basic.Nack(delivery_tag=1, requeue=True))
+    await channel.count("q", 2)
+    return await channel.get_all("q")

@@ -22,7 +22,7 @@ from .world import World
 async def world() -> AsyncIterator[World]:
     server = EmbeddedServer()
     await server.start()
-    world = World(server, real=False)
+    world = World(server)
     server.add_vhost(world.vhost)
     yield world
     await world.close()

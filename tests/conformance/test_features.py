@@ -65,7 +65,7 @@ def test_every_feature_that_is_refused_with_540_is_tested() -> None:
 async def test_what_is_not_modelled_ends_the_connection_and_is_kept_for_the_report(play: Play) -> None:
     server = EmbeddedServer()
     await server.start()
-    world = World(server, real=False)
+    world = World(server)
     server.add_vhost(world.vhost)
     answer = await play(world)
     await world.close()

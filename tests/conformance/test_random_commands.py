@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from misstep.harness.brokers.rabbitmq.embedded import EmbeddedServer
@@ -31,16 +32,17 @@ async def _same(model: Troupe, real: Troupe, step: str) -> None:
             assert seen == expected, f"the real broker shows another state after {step}"
 
 
-async def _play(commands: list[Command], rabbit: RealRabbit) -> None:
+async def _play(commands: list[Command], kind: str, rabbit: RealRabbit) -> None:
     server = EmbeddedServer()
     await server.start()
-    worlds = [World(server, real=False), World(rabbit, real=True)]
+    worlds = [World(server), World(rabbit)]
     for world in worlds:
         world.server.add_vhost(world.vhost)
-    model, real = (Troupe(world) for world in worlds)
+    model, real = (Troupe(world, kind) for world in worlds)
     try:
         await model.enter()
         await real.enter()
+        await _same(model, real, "the beginning")
         for number, command in enumerate(commands, 1):
             step = f"step {number}, {command}"
             expected = await model.do(command)
@@ -52,8 +54,9 @@ async def _play(commands: list[Command], rabbit: RealRabbit) -> None:
         await server.close()
 
 
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
 @settings(
-    max_examples=int(ASKED or 25),
+    max_examples=int(ASKED or 20),
     derandomize=ASKED is None,
     deadline=None,
     database=None,
@@ -61,5 +64,5 @@ async def _play(commands: list[Command], rabbit: RealRabbit) -> None:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(commands=st.lists(COMMANDS, min_size=12, max_size=24))
-def test_random_commands(real_rabbit: RealRabbit, commands: list[Command]) -> None:
-    asyncio.run(_play(commands, real_rabbit))
+def test_random_commands(real_rabbit: RealRabbit, kind: str, commands: list[Command]) -> None:
+    asyncio.run(_play(commands, kind, real_rabbit))

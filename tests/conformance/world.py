@@ -22,9 +22,8 @@ _numbers = count(1)
 class World:
     """One broker and one virtual host of it, and every connection a scenario opens."""
 
-    def __init__(self, server: Server, *, real: bool) -> None:
+    def __init__(self, server: Server) -> None:
         self.server = server
-        self.real = real
         self.vhost = f"conformance-{next(_numbers)}"
         self._clients: list[RawClient] = []
 

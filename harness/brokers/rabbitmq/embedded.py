@@ -17,6 +17,8 @@ class EmbeddedServer:
 
     Attributes:
         model: The broker that is served; ask it for queues, routes and refusals.
+        defects: Exceptions out of the model itself, each of which cost a client its connection: whatever a run with any
+            of them showed is unknown.
     """
 
     def __init__(self, model: Broker | None = None, *, clock: Callable[[], float] | None = None) -> None:
@@ -27,6 +29,7 @@ class EmbeddedServer:
             clock: Returns the time in seconds, on the scale of the loop's own clock; the loop's when left out.
         """
         self.model = model if model is not None else Broker()
+        self.defects: list[Exception] = []
         self._given_clock = clock
         self._server: asyncio.Server | None = None
         self._listener: socket.socket | None = None
@@ -136,8 +139,13 @@ class EmbeddedServer:
 
     def _tick(self) -> None:
         self._timer = None
-        self.model.tick(self.clock())
-        self._flush()
+        try:
+            self.model.tick(self.clock())
+        except Exception as error:
+            self.defects.append(error)
+            raise
+        finally:
+            self._flush()
 
 
 class _Link(asyncio.Protocol):
@@ -163,8 +171,14 @@ class _Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand bytes to the model, unless it has ended this connection already."""
-        if self.connection is not None and not self.connection.closed:
+        if self.connection is None or self.connection.closed:
+            return
+        try:
             self.connection.receive(data, self._server.clock())
+        except Exception as error:
+            self._server.defects.append(error)
+            raise
+        finally:
             self._server.wake()
 
     def connection_lost(self, _: Exception | None) -> None:

@@ -397,7 +397,7 @@ class Channel:
             )
         self._last_queue = queue.name
         if not method.nowait:
-            frame = frames.queue_declare_ok(self.number, queue.name, len(queue.ready), len(queue.consumers))
+            frame = frames.queue_declare_ok(self.number, queue.name, len(queue.ready), queue.consumer_count)
             self.connection.write(frame)
 
     def _queue_bind(self, method: commands.Queue.Bind, payload: bytes) -> None:
@@ -436,8 +436,8 @@ class Channel:
 
 def _by_queue(deliveries: Iterable[Delivery]) -> list[tuple[Queue, list[Entry]]]:
     grouped: dict[Queue, list[Entry]] = {}
-    for delivery in deliveries:
-        grouped.setdefault(delivery.queue, []).append(delivery.entry)
+    for (queue, _), group in _by_consumer(deliveries):
+        grouped.setdefault(queue, []).extend(delivery.entry for delivery in group)
     return list(grouped.items())
 
 

@@ -53,6 +53,9 @@ FEATURES = (
     Feature("queues", "dead-lettering", "modelled", "x-death, x-first-death-*; cycles without a rejection end"),
     Feature("queues", "single active consumer", "modelled"),
     Feature("queues", "quorum queues", "modelled", "one node; x-delivery-limit, x-delivery-count, where returns go"),
+    Feature(
+        "queues", "pauses of quorum queues", "ignored", "no log is written: a no-ack consumer never loses its turn"
+    ),
     Feature("queues", "at-least-once dead-lettering", "ignored", "no dead letter is lost on one node that is up"),
     Feature("queues", "lazy queues, queue versions", "ignored", "accepted; they change where messages are kept"),
     Feature("queues", "priorities", "refused", "x-max-priority; a message's priority property is handed on"),

@@ -16,7 +16,7 @@ from misstep.harness.brokers.rabbitmq.model.message import Message
 from misstep.harness.brokers.rabbitmq.model.tables import Table
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class Entry:
     """One message in one queue.
 
@@ -26,6 +26,7 @@ class Entry:
         expires: When its time at the head of the queue is over; None for never.
         redelivered: Whether it was delivered before.
         returns: How often a quorum queue got it back.
+        holder: Who has it while it is out: a consumer, or for ``basic.get`` the entry itself.
     """
 
     position: int
@@ -33,6 +34,7 @@ class Entry:
     expires: float | None = None
     redelivered: bool = False
     returns: int = 0
+    holder: object = None
 
 
 class Receiver(Protocol):
@@ -178,9 +180,12 @@ class Queue:
                 return consumer
             if self.limits.single_active:
                 return None
-            self.turns.remove(consumer)
-            self.waiting.append(consumer)
+            self._make_wait(consumer)
         return None
+
+    def _make_wait(self, consumer: Consumer) -> None:
+        self.turns.remove(consumer)
+        self.waiting.append(consumer)
 
     def _highest_priority(self) -> Consumer:
         return max(self.turns, key=lambda consumer: consumer.priority)
@@ -188,8 +193,12 @@ class Queue:
     def _hand_over(self, consumer: Consumer, entry: Entry) -> None:
         if not consumer.no_ack:
             self.unacked[entry.position] = entry
+            entry.holder = consumer
             consumer.unacked += 1
         consumer.channel.deliver(consumer, entry)
+        if self.limits.quorum and not self.limits.single_active and not consumer.channel.has_room(consumer):
+            # rabbit_fifo takes a consumer out of turn when its credit ends, a classic queue when it is passed over.
+            self._make_wait(consumer)
 
     def get(self, now: float, *, no_ack: bool) -> Entry | None:
         """Take the first message out for ``basic.get``; None when the queue is empty."""
@@ -200,6 +209,7 @@ class Queue:
         entry = self._take()
         if not no_ack:
             self.unacked[entry.position] = entry
+            entry.holder = entry
         return entry
 
     def expire(self, now: float) -> None:
@@ -224,11 +234,12 @@ class Queue:
         """Put messages back: a classic queue where they stood, a quorum queue as ``rabbit_fifo`` does.
 
         Args:
-            entries: What comes back.
+            entries: What comes back, in the order in which a quorum queue is to take it.
             now: The time.
             refused: Whether the client sent it back, rather than losing its consumer, channel or connection.
         """
-        for entry in sorted(entries, key=lambda entry: entry.position):
+        order = entries if self.limits.quorum else sorted(entries, key=lambda entry: entry.position)
+        for entry in order:
             if self.unacked.pop(entry.position, None) is None:
                 continue
             entry.redelivered = True
@@ -274,6 +285,13 @@ class Queue:
         return count
 
     # Consumers
+
+    @property
+    def consumer_count(self) -> int:
+        """How many consumers a declaration is told of: a quorum queue counts everybody who still holds a message."""
+        if not self.limits.quorum:
+            return len(self.consumers)
+        return len({*self.consumers, *(entry.holder for entry in self.unacked.values())})
 
     def add_consumer(self, consumer: Consumer, now: float) -> None:
         """Add a consumer and serve it."""
