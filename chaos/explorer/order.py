@@ -110,9 +110,11 @@ def pairs(items: Sequence[Item], seed: int) -> Iterator[Item]:
         seed: Draws an order where nothing else says one.
     """
 
+    digests = {id(item): item.plan.digest for item in items}
+
     def rank(pair: tuple[Item, Item]) -> tuple[int, bool, str]:
         first, second = (item.parts[0] for item in pair)
-        drawn = hashlib.sha256(f"{seed}/{pair[0].plan.digest}/{pair[1].plan.digest}".encode()).hexdigest()
+        drawn = hashlib.sha256(f"{seed}/{digests[id(pair[0])]}/{digests[id(pair[1])]}".encode()).hexdigest()
         return first.tier + second.tier, first.service != second.service, drawn
 
     by_drives: dict[str, list[Item]] = {}

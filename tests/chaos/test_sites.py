@@ -191,4 +191,6 @@ def test_pairs_leave_out_what_cannot_both_fire(clean_run, choreography):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_seed_only_changes_the_order_of_pairs(clean_run, choreography, seed):
     items = agenda(clean_run, choreography, "place_order").items
-    assert {item.plan.digest for item in pairs(items, seed)} == {item.plan.digest for item in pairs(items, 7)}
+    one, other = ([tuple(map(str, item.plan.faults)) for item in pairs(items, each)] for each in (seed, 7))
+    assert one != other
+    assert sorted(one) == sorted(other)
