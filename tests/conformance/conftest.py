@@ -16,7 +16,10 @@ from .world import World
 
 
 class RealRabbit:
-    """A real RabbitMQ with the user that the model has, asked without an event loop: each scenario has its own."""
+    """A real RabbitMQ with the user that the model has, asked without an event loop: each scenario has its own.
+
+    Making a virtual host takes it a tenth of a second or two, so those that could be emptied are lent again.
+    """
 
     def __init__(self, address: str) -> None:
         url, management = shared(address)
@@ -26,6 +29,8 @@ class RealRabbit:
         auth = (parts.username or "", parts.password or "")
         self._api = httpx.Client(base_url=f"{management}/api", auth=auth, timeout=30, trust_env=False)
         self._put("/users/guest", password="guest", tags="")
+        self._free: list[str] = []
+        self._made = 0
 
     def _put(self, path: str, **data: str) -> None:
         self._api.put(path, json=data).raise_for_status()
@@ -36,6 +41,29 @@ class RealRabbit:
 
     def remove_vhost(self, name: str) -> None:
         self._api.delete(f"/vhosts/{name}").raise_for_status()
+
+    def lend(self) -> str:
+        """Return an empty virtual host."""
+        if self._free:
+            return self._free.pop()
+        self._made += 1
+        name = f"conformance-{self._made}"
+        self.add_vhost(name)
+        return name
+
+    def take_back(self, name: str) -> None:
+        """Empty a virtual host that nobody is connected to any more; one that will not be empty is not lent again."""
+        for queue in self._names("queues", name):
+            self._api.delete(f"/queues/{name}/{queue}")
+        for exchange in self._names("exchanges", name):
+            if exchange and not exchange.startswith("amq."):
+                self._api.delete(f"/exchanges/{name}/{exchange}").raise_for_status()
+        if not self._names("queues", name):
+            self._free.append(name)
+
+    def _names(self, kind: str, vhost: str) -> list[str]:
+        answer = self._api.get(f"/{kind}/{vhost}", params={"columns": "name"}).raise_for_status()
+        return [one["name"] for one in answer.json()]
 
     def close(self) -> None:
         self._api.close()
@@ -65,11 +93,15 @@ def server(request: pytest.FixtureRequest) -> EmbeddedServer | RealRabbit:
 
 @pytest_asyncio.fixture
 async def world(server: EmbeddedServer | RealRabbit) -> AsyncIterator[World]:
-    if isinstance(server, EmbeddedServer):
-        await server.start()
+    if isinstance(server, RealRabbit):
+        world = World(server, server.lend())
+        yield world
+        await world.close()
+        server.take_back(world.vhost)
+        return
+    await server.start()
     world = World(server)
     server.add_vhost(world.vhost)
     yield world
     await world.close()
-    if isinstance(server, EmbeddedServer):
-        await server.close()
+    await server.close()

@@ -35,9 +35,8 @@ async def _same(model: Troupe, real: Troupe, step: str) -> None:
 async def _play(commands: list[Command], kind: str, rabbit: RealRabbit) -> None:
     server = EmbeddedServer()
     await server.start()
-    worlds = [World(server), World(rabbit)]
-    for world in worlds:
-        world.server.add_vhost(world.vhost)
+    worlds = [World(server), World(rabbit, rabbit.lend())]
+    server.add_vhost(worlds[0].vhost)
     model, real = (Troupe(world, kind) for world in worlds)
     try:
         await model.enter()
@@ -52,6 +51,7 @@ async def _play(commands: list[Command], kind: str, rabbit: RealRabbit) -> None:
         for world in worlds:
             await world.close()
         await server.close()
+        rabbit.take_back(worlds[1].vhost)
 
 
 @pytest.mark.parametrize("kind", ["classic", "quorum"])

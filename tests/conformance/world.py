@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
 from typing import Any, Protocol
 
 from .client import RawChannel, RawClient, login
@@ -16,15 +15,12 @@ class Server(Protocol):
     def remove_vhost(self, name: str) -> None: ...
 
 
-_numbers = count(1)
-
-
 class World:
     """One broker and one virtual host of it, and every connection a scenario opens."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, vhost: str = "conformance") -> None:
         self.server = server
-        self.vhost = f"conformance-{next(_numbers)}"
+        self.vhost = vhost
         self._clients: list[RawClient] = []
 
     async def dial(self) -> RawClient:
