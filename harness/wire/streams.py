@@ -11,7 +11,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, cast
 
 from misstep.harness.brokers.port import Endpoint
 from misstep.harness.wire.session import Side
@@ -55,8 +55,7 @@ class End(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note the transport, and do what was asked for before it was there."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's own is no subclass
         transport.set_write_buffer_limits(HIGH_WATER)
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._early:

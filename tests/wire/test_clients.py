@@ -152,7 +152,9 @@ async def test_node(rig: Rig, node_client: Path) -> None:
     out, err = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, err.decode()
     found = json.loads(out)
-    assert found["seen"] == [[1, False, 1], [1 << 20, False, 2], [1 << 20, True, 2], [0, False, 3]] or found["seen"] == [
+    assert found["seen"] == [[1, False, 1], [1 << 20, False, 2], [1 << 20, True, 2], [0, False, 3]] or found[
+        "seen"
+    ] == [
         [1, False, 1],
         [1 << 20, False, 2],
         [0, False, 3],
@@ -187,7 +189,11 @@ async def test_several_connections_and_channels_at_once(rig: Rig) -> None:
     for connection in connections:
         await connection.close()
     assert rig.errors() == []
-    assert {(fact.origin.connection, fact.origin.incarnation) for fact in rig.told(Published)} == {(1, 4), (2, 4), (3, 4)}
+    assert {(fact.origin.connection, fact.origin.incarnation) for fact in rig.told(Published)} == {
+        (1, 4),
+        (2, 4),
+        (3, 4),
+    }
     assert sorted(fact.publish for fact in rig.told(Published)) == list(range(1, 181))
 
 

@@ -196,7 +196,9 @@ def test_a_replaced_delivery_keeps_the_bytes_of_what_did_not_change() -> None:
     def answer(fact: Fact) -> Action:
         if not isinstance(fact, Delivered):
             return FORWARD
-        return Replace(replace(fact, message=replace(fact.message, body=b"B" * 300_000, exchange="x"), redelivered=True))
+        return Replace(
+            replace(fact, message=replace(fact.message, body=b"B" * 300_000, exchange="x"), redelivered=True)
+        )
 
     stand = Stand(answer)
     stand.consume()
@@ -215,7 +217,9 @@ def test_a_fault_before_a_delivery_keeps_it_and_all_behind_it_back(fault: Action
     assert stand.service(ack(1)) == (b"", b"")
     stand.session.end()
     assert stand.session.drained
-    assert stand.told(Closed) == [Closed(stand.told(Delivered)[0].origin.__class__("payment", 1), "misstep", clean=False)]
+    assert stand.told(Closed) == [
+        Closed(stand.told(Delivered)[0].origin.__class__("payment", 1), "misstep", clean=False)
+    ]
 
 
 @pytest.mark.parametrize("fault", [Cut(after=True), Kill(after=True)])
@@ -256,7 +260,9 @@ def test_polled_messages_are_told_with_their_queue() -> None:
     stand = Stand(once(Delivered, 1, Inject(1)))
     stand.service(marshal(commands.Basic.Get(0, "q", False)))
     answer = marshal(commands.Basic.GetOk(1, False, "x", "k", 5))
-    sent = deliver(1, b"a").replace(deliver(1, b"a")[: len(marshal(commands.Basic.Deliver("c", 1, False, "", "q")))], answer)
+    sent = deliver(1, b"a").replace(
+        deliver(1, b"a")[: len(marshal(commands.Basic.Deliver("c", 1, False, "", "q")))], answer
+    )
     assert stand.broker(sent)[0] == sent
     fact = stand.told(Delivered)[0]
     assert (fact.queue, fact.consumer, fact.message.exchange, fact.message.routing_key) == ("q", "", "x", "k")

@@ -248,7 +248,9 @@ async def test_killed_before_its_ack_it_has_published_and_not_acknowledged(rig: 
         connection = await rig.connect(link)
         channel = await connection.channel(publisher_confirms=False)
 
-        async def handle(message: aio_pika.abc.AbstractIncomingMessage, channel: aio_pika.abc.AbstractChannel = channel) -> None:
+        async def handle(
+            message: aio_pika.abc.AbstractIncomingMessage, channel: aio_pika.abc.AbstractChannel = channel
+        ) -> None:
             await channel.default_exchange.publish(aio_pika.Message(b"taken"), "taken")
             await message.ack()
 
@@ -300,7 +302,10 @@ async def test_killed_before_a_publish_the_broker_never_has_it(rig: Rig) -> None
 @pytest.mark.asyncio
 async def test_a_kill_ends_all_connections_of_the_service_and_no_other(rig: Rig) -> None:
     await send(rig, b"placed")
-    link, other = await rig.link(lambda fact: Kill() if isinstance(fact, Settled) else FORWARD), await rig.link(service="other")
+    link, other = (
+        await rig.link(lambda fact: Kill() if isinstance(fact, Settled) else FORWARD),
+        await rig.link(service="other"),
+    )
     bystander, second = await rig.connect(other), await rig.connect(link)
     consumer = Consumer()
     await consumer.start(rig, link)

@@ -131,7 +131,7 @@ def test_settlements_mean_the_same_on_both_sides(moves: list[Action | str | tupl
             answers.append(move)
             payload = f"{number}".encode()
             down, _ = stand.broker(broker.deliver(payload))
-            genuine[payload] = isinstance(move, Inject) and move.copies or 0
+            genuine[payload] = (isinstance(move, Inject) and move.copies) or 0
             client.take(down)
     for payload, copied in genuine.items():
         if copied == 0:
@@ -219,7 +219,9 @@ def test_a_changed_message_keeps_the_types_of_what_did_not_change() -> None:
     original = content(
         commands.Basic.Publish(0, "", "q"),
         b"x",
-        commands.Basic.Properties(headers={"short": 5, "price": Decimal("1.25"), "when": datetime(2020, 1, 1, tzinfo=UTC)}),
+        commands.Basic.Properties(
+            headers={"short": 5, "price": Decimal("1.25"), "when": datetime(2020, 1, 1, tzinfo=UTC)}
+        ),
     )
     start = len(marshal(commands.Basic.Publish(0, "", "q")))
     header = original[start : -len(b"\x03\x00\x01\x00\x00\x00\x01x\xce")]

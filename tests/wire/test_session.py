@@ -266,7 +266,13 @@ def test_pending_counts_what_is_on_its_way() -> None:
 
 
 def test_a_link_of_many_kinds_is_heard_alike_however_its_bytes_are_cut() -> None:
-    sent = [publish(b"abc"), publish(b""), ack(1, multiple=True), marshal(commands.Queue.Declare(0, "q")), publish(b"z" * 70_000)]
+    sent = [
+        publish(b"abc"),
+        publish(b""),
+        ack(1, multiple=True),
+        marshal(commands.Queue.Declare(0, "q")),
+        publish(b"z" * 70_000),
+    ]
     whole = _heard(lambda stand: [stand.service(b"".join(sent))[0]])
     for size in (1, 3, 7, 8, 4096):
         data = b"".join(sent)
