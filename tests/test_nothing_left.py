@@ -70,7 +70,7 @@ channel.start_consuming()
 TEST = """
 def test_ping(blocking_stage):
     blocking_stage.drive("ping").settled(within=30)
-    print("settled", flush=True)
+    print("waiting for the kill", flush=True)
     input()
 """
 
@@ -85,6 +85,7 @@ def project(tmp_path: Path, mark: str) -> Path:
     (tmp_path / "choreography.toml").write_text(CHOREOGRAPHY.replace("MARK_VALUE", mark))
     (tmp_path / "pings.py").write_text(SERVICE)
     (tmp_path / "test_ping.py").write_text(TEST)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
     return tmp_path
 
 
@@ -122,23 +123,25 @@ def running(project: Path, request: pytest.FixtureRequest) -> Iterator[subproces
         start_new_session=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if word in line:
-            break
-    else:
-        pytest.fail("".join(lines))
-    yield process
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    try:
+        said = []
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.append(line)
+            if word in line:
+                break
+        else:
+            pytest.fail("".join(said))
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 CASES = [
     pytest.param((["misstep.harness", "up", "."], "runs on"), id="command"),
-    pytest.param((["pytest", "-q", "-s", "-p", "no:cacheprovider", "test_ping.py"], "settled"), id="pytest"),
+    pytest.param((["pytest", "-q", "-s", "-p", "no:cacheprovider", "test_ping.py"], "waiting for the kill\n"), id="pytest"),
 ]
 
 
