@@ -1,7 +1,7 @@
 """RabbitMQ 3.10's delivery semantics as an executable specification.
 
 Sans-I/O: bytes in, bytes out, state as tables. ``broker`` is the whole and ``connection`` one client's part of it;
-``channel`` and ``publishing`` are the protocol's methods; ``virtual_host``, ``exchanges``, ``queues`` and
+``channel``, ``topology`` and ``publishing`` are the protocol's methods; ``virtual_host``, ``exchanges``, ``queues`` and
 ``dead_letters`` are what the methods act upon; ``message``, ``tables`` and ``frames`` are bytes.
 ``features`` says what is modelled.
 """

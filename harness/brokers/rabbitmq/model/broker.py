@@ -67,6 +67,7 @@ class Broker:
         names: Makes queue names and consumer tags nobody chose, from a prefix.
         users: Passwords by user.
         tuning: What it proposes to every connection.
+        version: Which RabbitMQ it says it is.
         clock: Its time.
         vhosts: Its virtual hosts by name; ``/`` is there from the start.
         connections: Everybody who is connected, in the order of arrival.
@@ -76,6 +77,7 @@ class Broker:
     names: Callable[[str], str] = field(default_factory=counted_names)
     users: Mapping[str, str] = field(default_factory=lambda: {"guest": "guest"})
     tuning: Tuning = Tuning()
+    version: str = VERSION
     clock: Clock = field(default_factory=Clock)
     vhosts: dict[str, VirtualHost] = field(default_factory=dict)
     connections: dict[Connection, None] = field(default_factory=dict)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from misstep.harness.brokers.rabbitmq.model import frames
+from misstep.harness.brokers.rabbitmq.model.deliveries import Delivery, by_consumer, by_queue
 from misstep.harness.brokers.rabbitmq.model.errors import (
     AmqpError,
     precondition_failed,
     queue_title,
     refused,
 )
-from misstep.harness.brokers.rabbitmq.model.exchanges import Exchange
 from misstep.harness.brokers.rabbitmq.model.publishing import Content, Publisher
 from misstep.harness.brokers.rabbitmq.model.queues import Consumer, Entry, Queue
 from misstep.harness.brokers.rabbitmq.model.tables import Field, Table, long_field, split
+from misstep.harness.brokers.rabbitmq.model.topology import TOPOLOGY
 from misstep.harness.brokers.rabbitmq.model.virtual_host import VirtualHost
 from pamqp import base, commands
 
@@ -25,26 +25,6 @@ if TYPE_CHECKING:
 
 STARTING, OPEN, CLOSING = "starting", "open", "closing"
 _REPLY_TO = "amq.rabbitmq.reply-to"
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message that is out on this channel.
-
-    Attributes:
-        queue: Where it came from.
-        entry: Its place there.
-        consumer: Who got it; None for ``basic.get``.
-    """
-
-    queue: Queue
-    entry: Entry
-    consumer: Consumer | None
-
-    def give_room(self, count: int) -> None:
-        """Let the consumer hold this many messages more."""
-        if self.consumer is not None:
-            self.consumer.unacked -= count
 
 
 class Channel:
@@ -57,6 +37,7 @@ class Channel:
         consumers: Its consumers by tag.
         unacked: What is out, by delivery tag, oldest first.
         pending: The method whose content is still arriving.
+        last_queue: The queue that was declared last, which an empty name means; empty before.
     """
 
     def __init__(self, connection: Connection, number: int) -> None:
@@ -72,7 +53,7 @@ class Channel:
         self._prefetch_shared = 0
         self._out = 0
         self._last_tag = 0
-        self._last_queue = ""
+        self.last_queue = ""
 
     @property
     def vhost(self) -> VirtualHost:
@@ -109,7 +90,7 @@ class Channel:
             self.reply(commands.Channel.OpenOk())
             return
         self._raise_unless_open()
-        handler = _HANDLERS.get(type(method))
+        handler = _HANDLERS.get(type(method)) or TOPOLOGY.get(type(method))
         if handler is None:
             raise AmqpError(503, "unimplemented method")
         handler(self, method, payload)
@@ -159,7 +140,7 @@ class Channel:
         for consumer in consumers:
             if consumer in consumer.queue.consumers and consumer.queue.remove_consumer(consumer, now):
                 self.vhost.drop_queue(consumer.queue)
-        for queue, entries in _by_queue(deliveries):
+        for queue, entries in by_queue(deliveries):
             queue.requeue(entries, now, refused=False)
         for consumer in consumers:
             consumer.queue.serve(now)
@@ -236,7 +217,7 @@ class Channel:
             raise refused(f"basic.consume on '{_REPLY_TO}'", "direct reply-to")
         if method.consumer_tag in self.consumers:
             raise AmqpError(530, f"attempt to reuse consumer tag '{method.consumer_tag}'")
-        queue = self._queue(method.queue)
+        queue = self.queue(method.queue)
         title = queue_title(queue.name, self.vhost.name)
         if any(one.exclusive for one in queue.consumers) or (method.exclusive and queue.consumers):
             raise AmqpError(403, f"{title} in exclusive use")
@@ -247,22 +228,22 @@ class Channel:
         consumer.priority = _priority(title, split(frames.arguments_at_end(payload, 2)))
         self.consumers[tag] = consumer
         self.reply(commands.Basic.ConsumeOk(tag), nowait=method.nowait)
-        queue.add_consumer(consumer, self._now)
-        queue.serve(self._now)
+        queue.add_consumer(consumer, self.now)
+        queue.serve(self.now)
 
     def _cancel(self, method: commands.Basic.Cancel, _: bytes) -> None:
         consumer = self.consumers.pop(method.consumer_tag or "", None)
         if consumer is not None:
-            empty = consumer.queue.remove_consumer(consumer, self._now)
+            empty = consumer.queue.remove_consumer(consumer, self.now)
             if empty:
                 self.vhost.drop_queue(consumer.queue)
             else:
-                consumer.queue.serve(self._now)
+                consumer.queue.serve(self.now)
         self.reply(commands.Basic.CancelOk(method.consumer_tag), nowait=method.nowait)
 
     def _get(self, method: commands.Basic.Get, _: bytes) -> None:
-        queue = self._queue(method.queue)
-        entry = queue.get(self._now, no_ack=method.no_ack)
+        queue = self.queue(method.queue)
+        entry = queue.get(self.now, no_ack=method.no_ack)
         if entry is None:
             self.reply(commands.Basic.GetEmpty())
             return
@@ -305,18 +286,18 @@ class Channel:
 
     def _refuse(self, deliveries: list[Delivery], *, requeue: bool) -> None:
         if requeue:
-            self._settle(deliveries, lambda queue, entries: queue.requeue(entries, self._now, refused=True))
+            self._settle(deliveries, lambda queue, entries: queue.requeue(entries, self.now, refused=True))
         else:
             self._settle(deliveries, lambda queue, entries: queue.reject(entries))
 
     def _settle(self, deliveries: list[Delivery], settle: Callable[[Queue, list[Entry]], None]) -> None:
         """Settle consumer by consumer, in the order of their tags, as RabbitMQ's channel tells its queues."""
-        for (queue, tag), group in _by_consumer(deliveries):
+        for (queue, tag), group in by_consumer(deliveries):
             if tag:
                 group[0].give_room(len(group))
             queue.unblock()
             settle(queue, [delivery.entry for delivery in group])
-            queue.serve(self._now)
+            queue.serve(self.now)
         self._out -= sum(delivery.consumer is not None for delivery in deliveries)
         if self._prefetch_shared:
             self._serve_consumers()
@@ -333,96 +314,34 @@ class Channel:
     def _serve_consumers(self) -> None:
         for queue in dict.fromkeys(consumer.queue for consumer in self.consumers.values()):
             queue.unblock()
-            queue.serve(self._now)
+            queue.serve(self.now)
 
-    # Exchanges and queues
+    # What its methods act upon
 
     @property
-    def _now(self) -> float:
+    def now(self) -> float:
+        """The broker's time, in seconds."""
         return self.connection.broker.clock.now
 
-    def _queue(self, name: str) -> Queue:
-        return self.vhost.queue(self._queue_name(name), self.connection)
+    def queue(self, name: str) -> Queue:
+        """Return a queue that this client may use; an empty name means the last one declared here.
 
-    def _queue_name(self, name: str) -> str:
+        Raises:
+            AmqpError: 404 or 405.
+        """
+        return self.vhost.queue(self.queue_name(name), self.connection)
+
+    def queue_name(self, name: str) -> str:
+        """Return the name that is meant; an empty one means the last one declared here.
+
+        Raises:
+            AmqpError: 404 when none was.
+        """
         if name:
             return name
-        if not self._last_queue:
+        if not self.last_queue:
             raise AmqpError(404, "no previously declared queue")
-        return self._last_queue
-
-    def _exchange_declare(self, method: commands.Exchange.Declare, payload: bytes) -> None:
-        if method.passive:
-            if not method.exchange:
-                raise AmqpError(403, "operation not permitted on the default exchange")
-            self.vhost.exchange(method.exchange)
-        else:
-            self.vhost.declare_exchange(
-                Exchange(
-                    method.exchange,
-                    method.exchange_type,
-                    method.durable,
-                    method.auto_delete,
-                    method.internal,
-                    split(frames.arguments_at_end(payload, 2)),
-                )
-            )
-        self.reply(commands.Exchange.DeclareOk(), nowait=method.nowait)
-
-    def _exchange_delete(self, method: commands.Exchange.Delete, _: bytes) -> None:
-        self.vhost.delete_exchange(method.exchange, if_unused=method.if_unused)
-        self.reply(commands.Exchange.DeleteOk(), nowait=method.nowait)
-
-    def _exchange_bind(self, method: commands.Exchange.Bind, payload: bytes) -> None:
-        arguments = split(frames.arguments_at_end(payload, 3))
-        self.vhost.bind("exchange", method.destination, method.source, method.routing_key, arguments)
-        self.reply(commands.Exchange.BindOk(), nowait=method.nowait)
-
-    def _exchange_unbind(self, method: commands.Exchange.Unbind, payload: bytes) -> None:
-        arguments = split(frames.arguments_at_end(payload, 3))
-        self.vhost.unbind("exchange", method.destination, method.source, method.routing_key, arguments)
-        self.reply(commands.Exchange.UnbindOk(), nowait=method.nowait)
-
-    def _queue_declare(self, method: commands.Queue.Declare, payload: bytes) -> None:
-        if method.passive:
-            queue = self.vhost.queue(method.queue, self.connection)
-            queue.used = self._now
-        else:
-            queue = self.vhost.declare_queue(
-                method.queue,
-                self.connection if method.exclusive else None,
-                durable=method.durable,
-                auto_delete=method.auto_delete,
-                arguments=split(frames.arguments_at_end(payload, 1)),
-            )
-        self._last_queue = queue.name
-        if not method.nowait:
-            frame = frames.queue_declare_ok(self.number, queue.name, len(queue.ready), queue.consumer_count)
-            self.connection.write(frame)
-
-    def _queue_bind(self, method: commands.Queue.Bind, payload: bytes) -> None:
-        queue = self._queue(method.queue)
-        arguments = split(frames.arguments_at_end(payload, 3))
-        key = queue.name if not method.queue and not method.routing_key else method.routing_key
-        self.vhost.bind("queue", queue.name, method.exchange, key, arguments)
-        self.reply(commands.Queue.BindOk(), nowait=method.nowait)
-
-    def _queue_unbind(self, method: commands.Queue.Unbind, payload: bytes) -> None:
-        name = self._queue_name(method.queue)
-        arguments = split(frames.arguments_at_end(payload, 3, 0))
-        key = name if not method.queue and not method.routing_key else method.routing_key
-        self.vhost.unbind("queue", name, method.exchange, key, arguments)
-        self.reply(commands.Queue.UnbindOk())
-
-    def _queue_purge(self, method: commands.Queue.Purge, _: bytes) -> None:
-        count = self._queue(method.queue).purge()
-        self.reply(commands.Queue.PurgeOk(count), nowait=method.nowait)
-
-    def _queue_delete(self, method: commands.Queue.Delete, _: bytes) -> None:
-        count = self.vhost.delete_queue(
-            self._queue_name(method.queue), self.connection, if_unused=method.if_unused, if_empty=method.if_empty
-        )
-        self.reply(commands.Queue.DeleteOk(count), nowait=method.nowait)
+        return self.last_queue
 
     # Confirms and transactions
 
@@ -432,21 +351,6 @@ class Channel:
 
     def _tx(self, method: base.Frame, _: bytes) -> None:
         raise refused(method.name, "transactions")
-
-
-def _by_queue(deliveries: Iterable[Delivery]) -> list[tuple[Queue, list[Entry]]]:
-    grouped: dict[Queue, list[Entry]] = {}
-    for (queue, _), group in _by_consumer(deliveries):
-        grouped.setdefault(queue, []).extend(delivery.entry for delivery in group)
-    return list(grouped.items())
-
-
-def _by_consumer(deliveries: Iterable[Delivery]) -> list[tuple[tuple[Queue, str], list[Delivery]]]:
-    grouped: dict[tuple[Queue, str], list[Delivery]] = {}
-    for delivery in deliveries:
-        tag = delivery.consumer.tag if delivery.consumer is not None else ""
-        grouped.setdefault((delivery.queue, tag), []).append(delivery)
-    return sorted(grouped.items(), key=lambda item: item[0][1])
 
 
 def _priority(title: str, arguments: Table) -> int:
@@ -462,15 +366,6 @@ _Handler = Callable[[Channel, Any, bytes], None]
 _HANDLERS: dict[type[base.Frame], _Handler] = {
     commands.Channel.Close: Channel._close,
     commands.Channel.Flow: Channel._flow,
-    commands.Exchange.Declare: Channel._exchange_declare,
-    commands.Exchange.Delete: Channel._exchange_delete,
-    commands.Exchange.Bind: Channel._exchange_bind,
-    commands.Exchange.Unbind: Channel._exchange_unbind,
-    commands.Queue.Declare: Channel._queue_declare,
-    commands.Queue.Bind: Channel._queue_bind,
-    commands.Queue.Unbind: Channel._queue_unbind,
-    commands.Queue.Purge: Channel._queue_purge,
-    commands.Queue.Delete: Channel._queue_delete,
     commands.Basic.Qos: Channel._qos,
     commands.Basic.Consume: Channel._consume,
     commands.Basic.Cancel: Channel._cancel,

@@ -123,7 +123,7 @@ class Connection:
         self.state = STARTING
         properties: Any = {
             "product": "RabbitMQ",
-            "version": "3.10.8",
+            "version": self.broker.version,
             "platform": "misstep's model of it",
             "capabilities": dict(_CAPABILITIES),
             "cluster_name": "misstep",

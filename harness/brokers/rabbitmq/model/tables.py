@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from misstep.harness.brokers.rabbitmq.model.errors import AmqpError
 from pamqp import decode
 
 TYPE_NAMES = {
@@ -87,9 +88,9 @@ def _field_at(data: bytes, position: int) -> tuple[Field, int]:
     elif tag in _WIDTHS:
         end = position + _WIDTHS[tag]
     else:
-        raise ValueError(f"field type {tag!r} at byte {position - 1} is none of {''.join(TYPE_NAMES)}")
+        raise AmqpError(502, f"field type {tag!r} at byte {position - 1} is none of {''.join(TYPE_NAMES)}")
     if end > len(data):
-        raise ValueError(f"a field of type {tag!r} ends at byte {end}, beyond its table of {len(data)} bytes")
+        raise AmqpError(502, f"a field of type {tag!r} ends at byte {end}, beyond its table of {len(data)} bytes")
     return Field(tag, data[position:end]), end
 
 
@@ -97,7 +98,7 @@ def split(data: bytes) -> Table:
     """Take a table (without its length prefix) apart.
 
     Raises:
-        ValueError: It has an unknown type, or ends early.
+        AmqpError: 502, since it has an unknown type, or ends early.
     """
     table: Table = {}
     position = 0
@@ -112,7 +113,7 @@ def split_array(data: bytes) -> list[Field]:
     """Take an array (without its length prefix) apart.
 
     Raises:
-        ValueError: It has an unknown type, or ends early.
+        AmqpError: 502, since it has an unknown type, or ends early.
     """
     fields = []
     position = 0
