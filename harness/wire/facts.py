@@ -42,7 +42,8 @@ class Message:
         exchange: Where it was published to: an exchange, a topic; empty is RabbitMQ's default exchange.
         routing_key: The key it was published with.
         body: The payload, untouched.
-        properties: The protocol's properties by their standard names (``message_id``, ``content_type``, …), only those set.
+        properties: The protocol's properties by their standard names (``message_id``, ``content_type``, ``type``, …),
+            only those that are set.
         headers: Application headers.
     """
 

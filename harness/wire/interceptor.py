@@ -11,8 +11,8 @@ Hold            Published, Confirmed, Delivered, Settled             nothing goe
 Drop            Published, Confirmed, Returned, Delivered, Settled   the bytes never go on
 Replace         Published, Delivered (the message); Settled          the changed fact goes on instead
 Inject          Delivered                                            it goes on, and artificial copies follow at once
-Cut             everything                                           the connection is reset, before or after the bytes
-Kill            everything                                           the service is killed (-9), before or after the bytes
+Cut             everything                                           the connection is reset, before or after them
+Kill            everything                                           the service is killed, before or after them
 =============== ==================================================== ======================================
 """
 
@@ -65,10 +65,10 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """Kill the service (SIGKILL, its whole tree) and reset its connections; where ``after``, once the bytes have gone on.
+    """Kill the service (SIGKILL, its whole tree) and reset its connections; where ``after``, once the bytes are on.
 
-    ``after`` on a :class:`~misstep.harness.wire.facts.Published` means once the broker is known to have it: confirmed, or,
-    without confirms, once it has answered a synchronous request that was sent behind it.
+    ``after`` on a :class:`~misstep.harness.wire.facts.Published` means once the broker is known to have it: confirmed,
+    or, without confirms, once it has answered a synchronous request that was sent behind it.
     """
 
     after: bool = False
@@ -125,7 +125,7 @@ class Heard:
     Attributes:
         fact: What was heard.
         control: The link it was heard on.
-        message: The causal name of the message concerned, such as ``1:order.placed/payment.taken``; empty for other facts.
+        message: The causal name of the message concerned, such as ``1:order.placed/payment.taken``; else empty.
         event: The message's event type; empty for other facts.
         saga: The driver's ordinal, from 1; 0 when it is not known.
         queue: The queue of a delivery or settlement.

@@ -1,7 +1,8 @@
 """A link: one service's path to a broker, through a proxy that hears each message and lets interceptors answer.
 
-The link is the asyncio shell of a :class:`~misstep.harness.wire.session.Session`: it accepts, dials, reads and writes, and makes
-the faults that the session says are due. It runs on the stage's event loop, and all its calls are made there.
+The link is the asyncio shell of a :class:`~misstep.harness.wire.session.Session`: it accepts, dials, reads and writes,
+and makes the faults that the session says are due. It runs on the stage's event loop, and all its calls are made
+there.
 """
 
 from __future__ import annotations
@@ -313,8 +314,8 @@ class Link:
         fault = wire.session.awaited
         self.errors.append(
             StageError(
-                f"{self.service}: the broker did not take a publish within {AWAIT} s, so {fault} could not come after it; "
-                "look at the broker's log for an alarm that blocks publishers"
+                f"{self.service}: the broker did not take a publish within {AWAIT} s, so {fault} could not come after "
+                "it; look at the broker's log for an alarm that blocks publishers"
             )
         )
         if isinstance(fault, Kill):

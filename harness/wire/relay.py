@@ -1,4 +1,4 @@
-"""A bare relay: a link whose bytes nobody decodes, such as a service's to a store. It can be cut, refused and paused."""
+"""A bare relay: a link whose bytes nobody decodes, such as one to a store. It can be cut, refused and paused."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
 """The port of a protocol's session: one connection, heard in both directions, without any I/O.
 
-A link feeds a session what it reads from either side. The session tells each fact to whoever hears (a function), applies
-the :data:`~misstep.harness.wire.interceptor.Action` it answers, and leaves the bytes that are to go on in two outboxes. A
-:class:`~misstep.harness.wire.interceptor.Cut` or ``Kill`` becomes :attr:`Session.due`: the link empties the outboxes, makes the
-fault, calls :meth:`Session.end` and keeps the broker's side open until :attr:`Session.drained`, because bytes that were sent
-before a reset may never be read, and what had left the service before the fault must have its effect on every run.
+A link feeds a session what it reads from either side. The session tells each fact to whoever hears (a function),
+applies the :data:`~misstep.harness.wire.interceptor.Action` it answers, and leaves the bytes that are to go on in two
+outboxes. A :class:`~misstep.harness.wire.interceptor.Cut` or ``Kill`` becomes :attr:`Session.due`: the link empties
+the outboxes, makes the fault, calls :meth:`Session.end` and keeps the broker's side open until
+:attr:`Session.drained`, because bytes that were sent before a reset may never be read, and what had left the service
+before the fault must have its effect on every run.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Session(Protocol):
 
     @property
     def awaited(self) -> Cut | Kill | None:
-        """The fault that will be due once the broker is known to have a publish; the service is not heard until then."""
+        """The fault that is due once the broker is known to have a publish; the service is not heard until then."""
 
     def end(self) -> None:
         """Pass nothing more: the fault was made. Ask the broker for a sign that it has got everything sent before."""
@@ -81,4 +82,4 @@ class Session(Protocol):
 
 
 SessionFactory: TypeAlias = Callable[[Origin, Numbers, Hear, Fail], Session]
-"""Makes the session of a new connection. ``Fail`` is told of answers that could not be applied; the bytes go on then."""
+"""Makes the session of a connection. ``Fail`` is told of answers that could not be applied; the bytes go on then."""

@@ -1,7 +1,7 @@
 """The two TCP connections of one connection through a proxy: read, written, paused, closed and reset.
 
-Flow control is mutual: while one end's write buffer is full, the other end is not read. Reading is never paused from within
-``connection_made``, where uvloop ignores it: what comes before the upstream is there is buffered.
+Flow control is mutual: while one end's write buffer is full, the other end is not read. Reading is never paused from
+within ``connection_made``, where uvloop ignores it: what comes before the upstream is there is buffered.
 """
 
 from __future__ import annotations

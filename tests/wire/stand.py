@@ -149,7 +149,7 @@ class Stand:
 
 
 def once(kind: type, number: int, action: Action) -> Answer:
-    """Answer the fact of ``kind`` whose publish or delivery has this number with ``action``, and all else with forward."""
+    """Answer the fact of ``kind`` whose publish or delivery has this number; all else is forwarded."""
 
     def answer(fact: Fact) -> Action:
         mine = isinstance(fact, kind) and number in (getattr(fact, "publish", 0), getattr(fact, "delivery", 0))

@@ -338,7 +338,7 @@ async def test_links_are_cut_and_refuse_from_outside(rig: Rig) -> None:
     await until(lambda: not first.connected.is_set())
     assert second.connected.is_set()
     link.refuse(True)
-    with pytest.raises(OSError):
+    with pytest.raises(ConnectionError):
         await rig.connect(link)
     assert link.counts.refused == 1
     assert link.cut() == 1

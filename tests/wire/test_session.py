@@ -70,7 +70,7 @@ def test_credentials_and_virtual_host_are_the_remote_brokers() -> None:
 
 
 def asked(stand: Stand, request: frame.FrameTypes, reply: frame.FrameTypes) -> list[Fact]:
-    """Send a request and its reply through; return what was told, after checking that the request alone told nothing."""
+    """Send a request and its reply through; return what was told, which is nothing before the reply."""
     stand.facts.clear()
     assert stand.service(marshal(request))[0] == marshal(request)
     assert stand.facts == []

@@ -1,7 +1,7 @@
 """Messages on the wire: a method, a header and bodies in frames of their own, put together and taken apart.
 
-See sections 2.3.5.2 and 4.2.6 of the AMQP 0-9-1 specification. The frames of one message are never interleaved with others
-of the same channel, so one unfinished message a channel and direction is all there can be.
+See sections 2.3.5.2 and 4.2.6 of the AMQP 0-9-1 specification. The frames of one message are never interleaved with
+others of the same channel, so one unfinished message a channel and direction is all there can be.
 """
 
 from __future__ import annotations

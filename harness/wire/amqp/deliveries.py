@@ -1,14 +1,14 @@
 """Deliveries, their settling, and artificial copies.
 
-The client is given tags of the proxy's own, in the order in which it gets its messages. As long as nothing was held, dropped
-or added on a channel these are the broker's tags, and frames go on as they came.
+The client is given tags of the proxy's own, in the order in which it gets its messages. As long as nothing was held,
+dropped or added on a channel these are the broker's tags, and frames go on as they came.
 """
 
 from __future__ import annotations
 
 import struct
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Final
 
@@ -19,7 +19,7 @@ from misstep.harness.wire.amqp.frames import METHOD, frame
 from misstep.harness.wire.amqp.methods import ACK, DELIVER, GET_EMPTY, GET_OK, NACK, REJECT
 from misstep.harness.wire.amqp.tables import encode_short
 from misstep.harness.wire.facts import Delivered, Message, Outcome, PassedThrough, Settled
-from misstep.harness.wire.interceptor import FORWARD, Drop, Hold, Inject, Replace
+from misstep.harness.wire.interceptor import FORWARD, Action, Drop, Hold, Inject, Replace
 
 _TAG = struct.Struct(">QB")
 _METHOD = struct.Struct(">I")
@@ -222,6 +222,21 @@ def fill_windows(connection: Connection, channel: Channel) -> None:
                 _hand_over(connection, delivery)
 
 
+@dataclass(slots=True)
+class _Settling:
+    """What becomes of one settlement frame: which deliveries it settles at the broker, and which were changed.
+
+    Attributes:
+        forwarded: The broker's tags of those that are settled as the client said.
+        changed: Those that are settled in another way.
+        untouched: Whether the frame itself can go on.
+    """
+
+    forwarded: list[int]
+    changed: list[tuple[Delivery, Settled]]
+    untouched: bool
+
+
 def on_settle(connection: Connection, channel: Channel, raw: bytes, index: int) -> None:
     """Take an ack, nack or reject."""
     tag, bits = _TAG.unpack_from(raw, 11)
@@ -230,45 +245,52 @@ def on_settle(connection: Connection, channel: Channel, raw: bytes, index: int) 
     outcome: Outcome = "ack" if index == ACK else "nack" if index == NACK else "reject"
     covered = channel.given.covered(tag, multiple)
     if not covered:
-        _settle_unknown(connection, channel, raw, index, tag, bits)
+        _settle_unknown(connection, channel, raw, index)
         return
-    forwarded: list[int] = []
-    changed: list[tuple[Delivery, Settled]] = []
-    untouched = not channel.shifted
+    settling = _Settling([], [], not channel.shifted)
     for near, delivery in covered:
         fact = Settled(channel.origin, delivery.number, outcome, requeue, multiple)
         action = connection.ask(fact)
         if connection.withheld:
-            untouched = False
+            settling.untouched = False
             break
         _leave_client(channel, near, delivery)
-        if action is FORWARD and delivery.far:
-            forwarded.append(delivery.far)
-        else:
-            untouched = False
-            channel.shifted = True
-            if action is FORWARD:
-                _settle_copy(connection, delivery, fact)
-            elif isinstance(action, Replace) and isinstance(action.fact, Settled):
-                changed.append((delivery, action.fact))
-            elif isinstance(action, Hold):
-                connection.hold(channel, action.ticket, partial(_release_settlement, connection, delivery, fact))
+        _apply(connection, delivery, fact, action, settling)
         if connection.due:
-            untouched = untouched and near == covered[-1][0]
+            settling.untouched = settling.untouched and near == covered[-1][0]
             break
-    if untouched:
-        for far in forwarded:
+    if settling.untouched:
+        for far in settling.forwarded:
             channel.taken.pop(far)
         connection.send(channel, raw)
     else:
-        for number, several in channel.taken.settle(forwarded) if forwarded else ():
-            connection.send(
-                channel, _settlement(channel, index, number, (bits & ~1) | several if index != REJECT else bits)
-            )
-        for delivery, fact in changed:
-            _settle(connection, delivery, fact)
+        _send_settlements(connection, channel, settling, index, bits)
     if not connection.due:
         fill_windows(connection, channel)
+
+
+def _apply(connection: Connection, delivery: Delivery, fact: Settled, action: Action, settling: _Settling) -> None:
+    """Note what an answer makes of the settling of one delivery."""
+    if action is FORWARD and delivery.far:
+        settling.forwarded.append(delivery.far)
+        return
+    settling.untouched = False
+    delivery.channel.shifted = True
+    if action is FORWARD:
+        _settle_copy(connection, delivery, fact)
+    elif isinstance(action, Replace) and isinstance(action.fact, Settled):
+        settling.changed.append((delivery, action.fact))
+    elif isinstance(action, Hold):
+        connection.hold(delivery.channel, action.ticket, partial(_release_settlement, connection, delivery, fact))
+
+
+def _send_settlements(connection: Connection, channel: Channel, settling: _Settling, index: int, bits: int) -> None:
+    """Settle at the broker, by as many frames as it takes."""
+    for number, several in channel.taken.settle(settling.forwarded) if settling.forwarded else ():
+        own_bits = bits if index == REJECT else (bits & ~1) | several
+        connection.send(channel, _settlement(channel, index, number, own_bits))
+    for delivery, fact in settling.changed:
+        _settle(connection, delivery, fact)
 
 
 def _leave_client(channel: Channel, near: int, delivery: Delivery) -> None:
@@ -278,8 +300,9 @@ def _leave_client(channel: Channel, near: int, delivery: Delivery) -> None:
         channel.unsettled -= 1
 
 
-def _settle_unknown(connection: Connection, channel: Channel, raw: bytes, index: int, tag: int, bits: int) -> None:
-    """Pass on a settlement of nothing: right for tag 0, else a mistake that the broker answers by closing the channel."""
+def _settle_unknown(connection: Connection, channel: Channel, raw: bytes, index: int) -> None:
+    """Pass on a settlement of nothing: right for tag 0, else a mistake for which the broker closes the channel."""
+    tag, bits = _TAG.unpack_from(raw, 11)
     if tag == 0 and index != REJECT and bits & 1 and len(channel.taken):
         return  # all that the broker still waits for is held or dropped: the client means none of it
     if tag in channel.taken:

@@ -1,7 +1,8 @@
 """Publishes, their confirms and returns.
 
-In confirm mode both sides count publishes from 1 (https://www.rabbitmq.com/docs/confirms). A publish that is dropped or held
-has a number at the client and none, or a later one, at the broker, so confirms are mapped from one count to the other.
+In confirm mode both sides count publishes from 1 (https://www.rabbitmq.com/docs/confirms). A publish that is dropped or
+held has a number at the client and none, or a later one, at the broker, so confirms are mapped from one count to the
+other.
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ def amqp(*, widen: int = 0, dial: Dial | None = None) -> SessionFactory:
     """Return a factory of AMQP sessions for a link.
 
     Args:
-        widen: How many more unsettled deliveries the broker is asked for than a client's own prefetch, which the session then
-            enforces itself: with a prefetch of 1, nothing could overtake a held delivery else.
+        widen: How many more unsettled deliveries the broker is asked for than a client's own prefetch, which the
+            session then enforces itself: with a prefetch of 1, nothing could overtake a held delivery else.
         dial: Credentials and virtual host for the broker, in the stead of those that the service knows.
     """
 

@@ -1,15 +1,17 @@
 """Field tables, re-encoded so that nothing is lost: what was not changed keeps its very bytes.
 
-Decoding alone is lossy (a 16-bit integer and a 64-bit one both become ``int``), so a changed table keeps the encoded form
-of each entry whose value is as it was. The types are those of RabbitMQ: https://www.rabbitmq.com/amqp-0-9-1-errata#section_3
+Decoding alone is lossy (a 16-bit integer and a 64-bit one both become ``int``), so a changed table keeps the encoded
+form of each entry whose value is as it was. The types are those of RabbitMQ:
+https://www.rabbitmq.com/amqp-0-9-1-errata#section_3
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from pamqp import decode, encode
 
@@ -42,7 +44,7 @@ def encode_table(table: Mapping[str, object], original: bytes = b"") -> bytes:
     for key, value in table.items():
         before = known.get(key)
         same = before is not None and type(before[0]) is type(value) and before[0] == value
-        parts.append(before[1] if before is not None and same else _encode_key(key) + encode_value(value))
+        parts.append(before[1] if before is not None and same else encode_short(key) + encode_value(value))
     data = b"".join(parts)
     return _SIZE.pack(len(data)) + data
 
@@ -88,30 +90,37 @@ def encode_timestamp(moment: object) -> bytes:
     return _STAMP.pack(moment)
 
 
-def _encode_key(key: str) -> bytes:
-    return encode_short(key)
-
-
 def encode_value(value: object) -> bytes:
     """Encode one value of a table, with its type.
 
     Raises:
         TypeError: A table cannot hold it.
     """
-    if isinstance(value, float):
-        return b"d" + _DOUBLE.pack(value)
-    if isinstance(value, str):
-        data = value.encode(errors="surrogateescape")
-        return b"S" + _SIZE.pack(len(data)) + data
-    if isinstance(value, bytes):
-        return b"S" + _SIZE.pack(len(value)) + value
-    if isinstance(value, datetime):
-        return b"T" + encode_timestamp(value)
-    if isinstance(value, Mapping):
-        return b"F" + encode_table(value)
-    if isinstance(value, list | tuple):
-        data = b"".join(encode_value(item) for item in value)
-        return b"A" + _SIZE.pack(len(data)) + data
     if value is None or isinstance(value, bool | int | Decimal | bytearray):
         return encode.encode_table_value(value)
+    for kind, tag, encoded in _ENCODERS:
+        if isinstance(value, kind):
+            return tag + encoded(value)
     raise TypeError(f"{value!r} is a {type(value).__name__}, which a header cannot hold")
+
+
+def _encode_long(value: str | bytes) -> bytes:
+    data = value.encode(errors="surrogateescape") if isinstance(value, str) else value
+    return _SIZE.pack(len(data)) + data
+
+
+def _encode_array(values: Sequence[object]) -> bytes:
+    data = b"".join(encode_value(item) for item in values)
+    return _SIZE.pack(len(data)) + data
+
+
+_ENCODERS: tuple[tuple[type, bytes, Callable[[Any], bytes]], ...] = (
+    (float, b"d", _DOUBLE.pack),
+    (str, b"S", _encode_long),
+    (bytes, b"S", _encode_long),
+    (datetime, b"T", encode_timestamp),
+    (Mapping, b"F", encode_table),
+    (list, b"A", _encode_array),
+    (tuple, b"A", _encode_array),
+)
+"""What the codec encodes with a loss of precision, or not at all."""

@@ -58,7 +58,7 @@ class Outstanding(Generic[T]):
         return items
 
     def covered(self, number: int, multiple: bool) -> list[tuple[int, T]]:
-        """Return what a settlement means, with the numbers, and keep it; number 0 with ``multiple`` means everything."""
+        """Return what a settlement means, with the numbers, and keep it; 0 with ``multiple`` means everything."""
         if not multiple:
             return [(number, self._items[number])] if number in self._items else []
         found: list[tuple[int, T]] = []
