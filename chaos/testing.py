@@ -43,8 +43,8 @@ def explore(trial: Trial, *, faults: int = 1, seconds: float | None = None, only
         return (
             f"explore repeats the drives of a test, and this one {' and '.join(trial.deeds)} by its own hands, "
             "which no plan holds:\n"
-            '    await stage.kill("payment")                                # wrong\n'
-            '    @pytest.mark.chaos(process.crash("payment", at="ack"))     # right, in a test of its own'
+            '    await stage.kill("payment")                                                     # wrong\n'
+            '    @pytest.mark.chaos(process.crash("payment", at="ack", of="order.placed"))       # right'
         )
     choreography = trial.choreography
     try:
@@ -114,13 +114,14 @@ async def _search(trial: Trial, wish: Wish) -> Exploration:
 
 
 def _report(trial: Trial, found: Exploration) -> str:
-    """Return what a search found, as it is printed by ``misstep explore``."""
-    from misstep.chaos.report import show
+    """Return what a search found: what it comes to, and then all that ``misstep explore`` prints."""
+    from misstep.chaos.report import show, verdict
     from rich.console import Console
 
     text = io.StringIO()
     show(Console(file=text, width=WIDTH, color_system=None), found, trial.choreography)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+    lines = (line.rstrip() for line in text.getvalue().splitlines())
+    return "\n".join((verdict(found), "", *lines))
 
 
 class _Unwatched:

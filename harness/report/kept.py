@@ -1,6 +1,7 @@
 """Plans of runs that did not pass, kept beside the choreography for ``misstep replay``.
 
-The next search begins with those that failed. One that is unknown would leave every search unknown, so it is kept apart.
+The next search begins with those that failed. One that is unknown would leave every search unknown, so it is kept
+apart.
 """
 
 from __future__ import annotations

@@ -25,9 +25,12 @@ addopts = --strict-markers
 
 TELL = """
 import json
+import os
 
 
 def pytest_runtest_logreport(report):
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return
     told = {
         "name": report.nodeid.split("::", 1)[-1],
         "when": report.when,
