@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Generator
 
-PARTS = ("rabbitmq", "postgres", "node")
+import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--require-parts``."""
     parser.addoption(
-        "--require-parts", action="store_true", help="fail, rather than skip, a test for which this machine lacks a part"
+        "--require-parts",
+        action="store_true",
+        help="fail, rather than skip, a test for which this machine lacks a part",
     )
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item):
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn a skip into a failure where every part is required: a part that is missing hides nothing in CI."""
-    outcome = yield
-    report = outcome.get_result()
+    report = yield
     if report.skipped and item.config.getoption("--require-parts") and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped, but --require-parts was given: {report.longrepr}"
+    return report

@@ -1,0 +1,1 @@
+"""What is said to be fast, as ratios against named peers in the same run."""

@@ -1,7 +1,9 @@
 """Plans a minute: how fast one stage is through message faults, warm and fresh, embedded and on a real RabbitMQ.
 
-The peer is the usual way to test a consumer against a broker: a container with a broker of its own for every test. Where no
-Docker engine runs it is left out, and said so. Ratios are of the same run; absolute times mean little on a shared machine.
+The peer is the usual way to test a consumer against a broker: a container with a broker of its own for every test.
+    Where no
+Docker engine runs it is left out, and said so. Ratios are of the same run; absolute times mean little on a shared
+machine.
 
     python -m benchmarks.plans [--plans 20] [--stage embedded --stage local]
 """

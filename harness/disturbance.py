@@ -1,6 +1,7 @@
 """The port of a fault at work: what the runner asks of it, and what it may do to a stage.
 
-A :class:`~misstep.harness.plan.Fault` is plain data; a :class:`Disturbance` is that fault at work in one run. A run goes:
+A :class:`~misstep.harness.plan.Fault` is plain data; a :class:`Disturbance` is that fault at work in one run. A run
+goes:
 
 1. every fault is armed;
 2. the drivers are run, and all is left alone until it is quiet (what a fault itself holds back does not count);

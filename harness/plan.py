@@ -1,7 +1,8 @@
 """A plan: which drivers are run and which faults are made, as plain data.
 
 The same plan runs on every stage. Messages are named by their causes, never by an index over a whole run, a clock or a
-generated value: ``1:order.placed/payment.taken`` is the ``payment.taken`` that the ``order.placed`` of the first driver's saga
+generated value: ``1:order.placed/payment.taken`` is the ``payment.taken`` that the ``order.placed`` of the first
+    driver's saga
 led to. A second one of the same cause is written ``payment.taken#2``.
 """
 
@@ -14,7 +15,6 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 import msgspec
-
 from misstep.harness.errors import PlanError
 
 Moment: TypeAlias = Literal["publish", "published", "deliver", "ack", "acked", "drive", "quiet", ""]
@@ -25,9 +25,11 @@ class Site:
     """A point in a run; every field that is left empty matches anything.
 
     Attributes:
-        moment: ``publish``: a message has left the service and not reached the broker. ``published``: the broker has it.
-            ``deliver``: a message is about to reach the consumer. ``ack``: a settlement has left the consumer and not reached
-            the broker. ``acked``: the broker has it. ``drive``: before the first driver. ``quiet``: when all has fallen silent.
+        moment: ``publish``: a message has left the service and not reached the broker. ``published``: the broker has
+            it. ``deliver``: a message is about to reach the consumer. ``ack``: a settlement has left the consumer and
+            not reached
+            the broker. ``acked``: the broker has it. ``drive``: before the first driver. ``quiet``: when all has
+            fallen silent.
         service: The service that publishes or consumes.
         event: The event type.
         message: The causal name of the message.
@@ -54,7 +56,8 @@ class Fault:
     """One fault: what is done, where and when.
 
     Attributes:
-        kind: Its kind, such as ``delivery.redeliver``, ``process.crash``, ``link.cut``; the chaos package says which there are.
+        kind: Its kind, such as ``delivery.redeliver``, ``process.crash``, ``link.cut``; the chaos package says which
+            there are.
         at: Where and when it fires.
         with_: Parameters of the kind, such as ``{"by": 0.3}`` seconds of a delay. Written ``with`` in JSON.
     """

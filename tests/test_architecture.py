@@ -68,7 +68,10 @@ def test_what_others_send_is_never_executed(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [*sorted((ROOT / "harness/wire/amqp").rglob("*.py")), *sorted((ROOT / "harness/brokers/rabbitmq/model").rglob("*.py"))],
+    [
+        *sorted((ROOT / "harness/wire/amqp").rglob("*.py")),
+        *sorted((ROOT / "harness/brokers/rabbitmq/model").rglob("*.py")),
+    ],
     ids=name,
 )
 def test_protocol_cores_do_no_io(path: Path) -> None:
@@ -81,12 +84,14 @@ def test_protocol_cores_do_no_io(path: Path) -> None:
 def test_checkers_and_plans_are_pure(path: Path) -> None:
     found = set(imports(path))
     assert not {each.split(".")[0] for each in found} & DOES_IO
-    assert not {each for each in found if each.startswith(("misstep.harness.wire.amqp", "misstep.harness.brokers.rabbitmq"))}
+    assert not {
+        each for each in found if each.startswith(("misstep.harness.wire.amqp", "misstep.harness.brokers.rabbitmq"))
+    }
 
 
 def loaded_by(module: str) -> set[str]:
     """Import a module in a process of its own and return the names of all modules that came with it."""
-    import subprocess  # noqa: PLC0415
+    import subprocess
 
     code = f"import sys; before = set(sys.modules); import {module}; print(*(set(sys.modules) - before))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -141,7 +141,9 @@ def running(project: Path, request: pytest.FixtureRequest) -> Iterator[subproces
 
 CASES = [
     pytest.param((["misstep.harness", "up", "."], "runs on"), id="command"),
-    pytest.param((["pytest", "-q", "-s", "-p", "no:cacheprovider", "test_ping.py"], "waiting for the kill\n"), id="pytest"),
+    pytest.param(
+        (["pytest", "-q", "-s", "-p", "no:cacheprovider", "test_ping.py"], "waiting for the kill\n"), id="pytest"
+    ),
 ]
 
 

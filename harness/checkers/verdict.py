@@ -1,8 +1,9 @@
 """The port of a checker, and what it answers.
 
-A checker is a pure function of a history: no clock, no I/O, no randomness. It answers ``valid``, ``invalid`` with findings,
-``unknown`` when it could not judge (it saw nothing it was asked to see, or the run itself was cut short), or ``not asked`` when
-nothing was declared that it could judge, with the lines of the choreography file that would ask it.
+A checker is a pure function of a history: no clock, no I/O, no randomness. It answers ``valid``, ``invalid`` with
+    findings,
+``unknown`` when it could not judge (it saw nothing it was asked to see, or the run itself was cut short), or ``not
+asked`` when nothing was declared that it could judge, with the lines of the choreography file that would ask it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ class Finding:
     """One piece of evidence.
 
     Attributes:
-        text: What is wrong, in one sentence with the values that show it: ``charge of order 17 happened 2 times, expected 1``.
+        text: What is wrong, in one sentence with the values that show it: ``charge of order 17 happened 2 times,
+            expected 1``.
         saga: The saga's ordinal; 0 when it concerns none.
         service: The service it points at; empty when it points at none.
         messages: Causal names of the messages concerned.
@@ -43,7 +45,8 @@ class Verdict:
     """What one checker answers for one run.
 
     Attributes:
-        checker: The checker's name: ``effects``, ``ledger``, ``saga``, ``parity``, ``view``, ``progress``, ``cycle``, ``wire``.
+        checker: The checker's name: ``effects``, ``ledger``, ``saga``, ``parity``, ``view``, ``progress``,
+            ``cycle``, ``wire``.
         answer: Its answer.
         findings: Evidence for ``invalid``, and warnings.
         reason: Why it is unknown; or, where it was not asked, the lines to add to the choreography file.

@@ -36,11 +36,11 @@ def inspect(where: str, kind: str, seed: int, only: tuple[str, ...], strict: boo
 
 
 async def _runs(choreography: Choreography, kind: Any, seed: int, drivers: tuple[str, ...], strict: bool) -> list[Run]:
+    from misstep.harness.disturbance import arm_nothing
     from misstep.harness.plan import Drive, Plan
     from misstep.harness.runner import run
     from misstep.harness.stage.house import House
     from misstep.harness.stage.warm import WarmStage
-    from misstep.harness.disturbance import arm_nothing
 
     async with House.open(kind, choreography) as house:
         warm = WarmStage(house)

@@ -23,11 +23,11 @@ def up(where: str, kind: str, seed: int, drives: tuple[str, ...]) -> None:
 
 
 async def _up(choreography: Choreography, kind: Any, seed: int, drives: tuple[str, ...]) -> None:
+    from misstep.harness.disturbance import arm_nothing
     from misstep.harness.history.timeline import line_of
     from misstep.harness.plan import Drive, Plan
     from misstep.harness.stage.house import House
     from misstep.harness.stage.performance import Performance
-    from misstep.harness.disturbance import arm_nothing
 
     async with House.open(kind, choreography) as house, house.stage() as stage:
         click.echo(f"{choreography.name} runs on {house.broker.version}; Ctrl-C ends it")

@@ -1,7 +1,8 @@
 """What a history is made of: one frozen dataclass for each kind of thing that can happen.
 
 Entries are plain data, the same on every broker: a checker that reads them knows no protocol. Every entry has ``at``,
-seconds since the run began. Outcomes are ``ok``, ``fail`` or ``unknown``, as in Jepsen: a call whose answer never came is unknown.
+seconds since the run began. Outcomes are ``ok``, ``fail`` or ``unknown``, as in Jepsen: a call whose answer never
+came is unknown.
 
 A message is called by its causal name (:mod:`misstep.harness.history.causes`): ``1:order.placed/payment.taken``. A name
 that starts with ``0:`` belongs to no saga of this run: it came from an earlier one, or from nobody known.
@@ -34,7 +35,8 @@ class Published:
         correlation: The business key it carries; empty when it has none.
         service: Who sent it.
         cause: The causal name of the message that led to it; empty when it starts a saga.
-        cause_kind: ``declared`` by headers, ``inferred`` from service, correlation and order, or started by a ``driver``.
+        cause_kind: ``declared`` by headers, ``inferred`` from service, correlation and order, or started by a
+            ``driver``.
         depth: Length of its chain of causes, from 1.
         owed: The queues that were bound to take it when it was published; None when that is not known.
         exchange, routing_key: Where it was published to.
@@ -157,7 +159,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """A service's connection opened or closed; ``clean`` where it ended in the protocol's own words and without error."""
+    """A service's connection opened or closed; ``clean`` where it ended in the protocol's own words, without error."""
 
     at: float
     service: str
@@ -263,7 +265,8 @@ class Process:
     Attributes:
         at: When.
         service: Which.
-        what: ``started``, ``ready``, ``exited`` (by itself), ``stopped`` (asked to, gracefully), ``killed`` (by misstep).
+        what: ``started``, ``ready``, ``exited`` (by itself), ``stopped`` (asked to, gracefully), ``killed`` (by
+            misstep).
         incarnation: Which start of the service it is, from 1.
         detail: An exit status, a signal, the last log line.
     """

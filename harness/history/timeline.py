@@ -92,7 +92,8 @@ def row_of(entry: Entry, depth: int) -> Row | None:
         case entries.Delivered():
             again = f", delivery {entry.attempt}" if entry.attempt > 1 else ""
             kind = " (artificial copy)" if entry.copy else " (redelivered)" if entry.redelivered else ""
-            return Row(entry.at, entry.service, f"got {last(entry.message) or entry.event}{again}{kind}", depth, entry.copy)
+            what = f"got {last(entry.message) or entry.event}{again}{kind}"
+            return Row(entry.at, entry.service, what, depth, entry.copy)
         case entries.Settled():
             return Row(entry.at, entry.service, settled(entry), depth, entry.by != "service")
         case entries.Lost():

@@ -1,4 +1,4 @@
-"""The world outside one run: it drives sagas, watches views meanwhile, and looks at effects and probes when all is quiet."""
+"""The world outside one run: it drives sagas, watches views, and looks at effects and probes when all is quiet."""
 
 from __future__ import annotations
 

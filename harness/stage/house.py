@@ -152,9 +152,7 @@ class House:
     async def _start(self) -> None:
         self._closing.push_async_callback(self.guard.close)
         await self.guard.adopt(self.folder)
-        self.broker = make_broker(
-            self.kind, self.choreography, self.guard, self._environment, self._shared_broker
-        )
+        self.broker = make_broker(self.kind, self.choreography, self.guard, self._environment, self._shared_broker)
         self._closing.push_async_callback(self.broker.close)
         await self.broker.start()
         databases = Databases(self.guard)

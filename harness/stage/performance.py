@@ -65,7 +65,7 @@ class Performance:
         return await self.conclude()
 
     async def conclude(self) -> History:
-        """Let the run come to its end and return what happened; an error of the stage is noted, and leaves it unknown."""
+        """Let the run come to its end and return what happened; an error of the stage leaves it unknown."""
         try:
             await self.finish()
         except StageError as error:
@@ -139,7 +139,7 @@ class Performance:
         self._report_links()
 
     def note(self, what: str, text: str, *, unknown: bool = True) -> None:
-        """Record something about the run itself; where ``unknown``, its verdict cannot be valid, and the stage is spoilt."""
+        """Record something about the run itself; where ``unknown``, it cannot be valid, and its stage is spoilt."""
         self.history.append(entries.Note(at=self.now(), what=what, text=text, unknown=unknown))
         if unknown:
             self.stage.spoilt = self.stage.spoilt or text

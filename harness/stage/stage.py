@@ -193,7 +193,9 @@ class Stage:
         return frozenset(
             name
             for name, running in self.services.items()
-            if running.running and name not in self._frozen | self._down and not (name in self.links and self.links[name].refusing)
+            if running.running
+            and name not in self._frozen | self._down
+            and not (name in self.links and self.links[name].refusing)
         )
 
     def users(self, store: str) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Waits until a run is quiet: gathers the facts of each moment, and lets :mod:`misstep.harness.quiescence` judge them."""
+"""Waits until a run is quiet: gathers the facts of each moment; :mod:`misstep.harness.quiescence` judges them."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Watch:
 
         Args:
             within: Seconds; the choreography's own ``quiet.within`` where None.
-            healed: Whether every fault has healed. Until then a saga that has not ended may be waiting for just that, so
-                it is given no time of its own; it is, once all has healed.
+            healed: Whether every fault has healed. Until then a saga that has not ended may be waiting for just
+                that, so it is given no time of its own; it is, once all has healed.
         """
         self._healed = healed
         stage = self._stage

@@ -35,7 +35,8 @@ class Store(Protocol):
         """Where a service's link dials; None for a store that is no TCP server (a file)."""
 
     def parts(self, host: str = "", port: int = 0) -> Mapping[str, str]:
-        """Return what ``{stores.NAME.…}`` means: ``url``, and ``path`` or ``host``, ``port``, ``user``, ``password``, ``database``.
+        """Return what ``{stores.NAME.…}`` means: ``url``, and ``path`` or ``host``, ``port``, ``user``,
+        ``password``, ``database``.
 
         Args:
             host: The host of the link that a service is to use; empty for the store itself.

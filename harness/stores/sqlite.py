@@ -77,6 +77,9 @@ class SqliteStore:
 
     async def discard(self) -> None:
         """Remove the file, with its journal."""
+        await asyncio.to_thread(self._remove)
+
+    def _remove(self) -> None:
         for suffix in ("", "-wal", "-shm", "-journal"):
             Path(f"{self.path}{suffix}").unlink(missing_ok=True)
 

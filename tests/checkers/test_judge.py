@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from misstep.harness.checkers.registry import BUILT_IN
 from misstep.harness.checkers.judge import judge
+from misstep.harness.checkers.registry import BUILT_IN
 from misstep.harness.checkers.vacuity import vacuity
 from misstep.harness.checkers.verdict import Case, Finding, Verdict, overall
 from misstep.harness.history.entries import Note, Published

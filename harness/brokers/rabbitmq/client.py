@@ -1,7 +1,8 @@
 """A small AMQP client for the harness's own needs: count a queue, publish an event, and know that it arrived.
 
 The count of a passive declare is exact at once, where the management API's lags by seconds; it leaves out unacked
-messages, which the links know. A refused passive declare closes its channel, so counting and publishing have a channel each.
+messages, which the links know. A refused passive declare closes its channel, so counting and publishing have a
+channel each.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class Client:
             BrokerFailed: No queue took it, the broker refused it, or it did not answer.
         """
         async with self._lock:
-            known = {**properties, "headers": dict(headers) or None, "delivery_mode": properties.get("delivery_mode", 2)}
+            known = {"delivery_mode": 2, **properties, "headers": dict(headers) or None}
             answer = await self._ask(
                 PUBLISHING,
                 commands.Basic.Publish(exchange=exchange, routing_key=key, mandatory=True),
@@ -90,7 +91,7 @@ class Client:
             if isinstance(answer, commands.Basic.Return):
                 while not isinstance(answer, commands.Basic.Ack | commands.Basic.Nack):
                     answer = await self._next(PUBLISHING)
-                raise BrokerFailed(f"{where}: no queue is bound to take it; is the consumer's queue declared and bound?")
+                raise BrokerFailed(f"{where}: no queue is bound to take it; is the consumer's declared and bound?")
             if isinstance(answer, commands.Channel.Close):
                 self._send(PUBLISHING, commands.Channel.CloseOk())
                 self._open.discard(PUBLISHING)
@@ -126,7 +127,8 @@ class Client:
         except (OSError, TimeoutError, EOFError, exceptions.PAMQPException) as error:
             await self.close()
             where = f"{self._endpoint.host}:{self._endpoint.port}"
-            raise BrokerFailed(f"the broker at {where} did not answer: {type(error).__name__} {error}".strip()) from error
+            told = f"{type(error).__name__} {error}".strip()
+            raise BrokerFailed(f"the broker at {where} did not answer: {told}") from error
 
     def _is_lost(self) -> bool:
         """Say whether the broker closed the connection while nothing was asked: it crashed and is back, say."""
@@ -146,7 +148,8 @@ class Client:
         self._send(0, commands.Connection.StartOk(client_properties=about, mechanism="PLAIN", response=secret))
         tune = await self._next(0)
         if not isinstance(tune, commands.Connection.Tune):
-            raise BrokerFailed(f"the broker refused user {self._credentials.user!r}: {getattr(tune, 'reply_text', tune)}")
+            told = getattr(tune, "reply_text", tune)
+            raise BrokerFailed(f"the broker refused user {self._credentials.user!r}: {told}")
         self._send(0, commands.Connection.TuneOk(tune.channel_max, FRAME_MAX, 0), commands.Connection.Open(self._vhost))
         answer = await self._next(0)
         if not isinstance(answer, commands.Connection.OpenOk):

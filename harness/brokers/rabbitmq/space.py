@@ -45,7 +45,7 @@ class VirtualHost:
         return f"amqp://{user}:{password}@{host}:{port}/{quote(self.name, safe='')}"
 
     async def queues(self, names: Collection[str] | None = None) -> tuple[QueueState, ...]:
-        """Count queues by passive declares, which are exact at once; all that the management API lists where none is named."""
+        """Count queues by passive declares, exact at once; all that the management API lists where none is named."""
         if names is None:
             names = await self._listed()
         found = []
