@@ -32,6 +32,7 @@ async function onOrder(channel, message) {
 }
 
 async function main() {
+  await fetch(process.env.BANK_URL); // Without a bank there is no point in starting.
   const connection = await amqp.connect(process.env.BROKER_URL);
   const channel = await connection.createConfirmChannel();
   await channel.prefetch(10);
