@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from misstep.harness.brokers.rabbitmq.model.errors import AmqpError
 from pamqp import base, commands, frame
@@ -99,23 +100,28 @@ def _frame_error(kind: int, payload: bytes, problem: str) -> AmqpError:
     return AmqpError(501, f"{snippet(kind, payload)}: {problem}")
 
 
+UNREADABLE = (struct.error, ValueError, IndexError, TypeError, OverflowError)
+"""What decoding raises on bytes that are not what they should be."""
+
+
 def decode_method(payload: bytes) -> base.Frame:
     """Decode a method.
 
     Raises:
         AmqpError: 503 for an unknown method, 502 for arguments that cannot be read.
     """
-    (index,) = struct.unpack_from(">I", payload)
-    if index == commands.Basic.Publish.index:
-        return _decode_publish(payload)
-    known = commands.INDEX_MAPPING.get(index)
+    index = int.from_bytes(payload[:4])
+    known = cast("type[base.Frame] | None", commands.INDEX_MAPPING.get(index))
     if known is None:
         raise AmqpError(503, "unimplemented method")
-    method: base.Frame = known()
     try:
+        if index == commands.Basic.Publish.index:
+            return _decode_publish(payload)
+        # Not known(): decoding sets every attribute, and the constructor of a deprecated method warns.
+        method: base.Frame = known.__new__(known)
         method.unmarshal(payload[4:])
-    except (struct.error, ValueError, IndexError) as error:
-        raise AmqpError(502, f"cannot read {method.name}: {error}") from error
+    except UNREADABLE as error:
+        raise AmqpError(502, f"cannot read {known.name}: {error}") from error
     return method
 
 
@@ -206,10 +212,16 @@ def arguments_at_end(payload: bytes, strings: int, bits: int = 1) -> bytes:
         payload: The method, class and method number included.
         strings: How many short strings stand between the ticket and the table.
         bits: How many octets of bits follow the strings.
+
+    Raises:
+        AmqpError: 502 when there are fewer bytes than that.
     """
     position = 6
-    for _ in range(strings):
-        position += 1 + payload[position]
+    try:
+        for _ in range(strings):
+            position += 1 + payload[position]
+    except IndexError as error:
+        raise AmqpError(502, "a method ends before its arguments do") from error
     position += bits
     length = int.from_bytes(payload[position : position + 4])
     return payload[position + 4 : position + 4 + length]

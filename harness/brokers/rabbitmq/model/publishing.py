@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from misstep.harness.brokers.rabbitmq.model.connection import Connection
 
 _BASIC = 60
+_HEAD = struct.Struct(">HHQ")
 _PERSISTENT = b"\x02"
 
 
@@ -58,7 +59,9 @@ class Content:
     def _add_header(self, kind: int, payload: bytes) -> None:
         if kind != frames.HEADER:
             raise AmqpError(505, "expected content header for class 60, got non content header frame instead")
-        class_id, _, size = struct.unpack_from(">HHQ", payload)
+        if len(payload) < _HEAD.size:
+            raise AmqpError(502, f"a content header has {len(payload)} bytes, and needs {_HEAD.size}")
+        class_id, _, size = _HEAD.unpack_from(payload)
         if class_id != _BASIC:
             raise AmqpError(505, f"expected content header for class 60, got one for class {class_id} instead")
         self.properties = payload[12:]
@@ -107,7 +110,7 @@ class Publisher:
         try:
             values = split_properties(properties)
             headers = split(values["headers"][4:]) if "headers" in values else {}
-        except (ValueError, IndexError, struct.error) as error:
+        except frames.UNREADABLE as error:
             raise AmqpError(502, f"cannot read the content header: {error}") from error
         self._check_user(short_text(values.get("user_id")))
         copies = header_routes(headers) if "CC" in headers or "BCC" in headers else []

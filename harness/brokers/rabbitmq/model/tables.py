@@ -80,11 +80,10 @@ Table = dict[str, Field]
 
 
 def _field_at(data: bytes, position: int) -> tuple[Field, int]:
-    tag = chr(data[position])
+    tag = chr(data[position]) if position < len(data) else ""
     position += 1
-    if tag in "SxAF":
-        (length,) = struct.unpack_from(">I", data, position)
-        end = position + 4 + length
+    if tag and tag in "SxAF":
+        end = position + 4 + int.from_bytes(data[position : position + 4])
     elif tag in _WIDTHS:
         end = position + _WIDTHS[tag]
     else:
