@@ -12,13 +12,15 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from misstep.harness.errors import StageError
 from misstep.harness.wire.facts import Fact, Origin, PassedThrough
 from misstep.harness.wire.interceptor import FORWARD, Action, Cut, Forward, Heard, Interceptor, Kill, Listener, misfit
 from misstep.harness.wire.session import Numbers, Session, SessionFactory, Side
 from misstep.harness.wire.streams import Path, Upstream
+
+T = TypeVar("T")
 
 DRAIN: Final = 2.0
 """Seconds that the broker has to show, after a fault, that it has read what was sent before."""
@@ -213,19 +215,16 @@ class Link:
         wire = self._wires.get(path)
         if wire is None:
             return
-        session, before = wire.session, wire.session.stirred
-        self._feeding, wire.feeding = wire, True
+        before = wire.session.stirred
         if side == "service":
             self.counts.up += len(data)
             if not self._frozen:
-                session.from_service(data)
+                self._work(wire, partial(wire.session.from_service, data))
         else:
             self.counts.down += len(data)
-            session.from_broker(data)
-        wire.feeding = False
-        if session.stirred != before:
+            self._work(wire, partial(wire.session.from_broker, data))
+        if wire.session.stirred != before:
             self.last_activity = self._clock()
-        self._settle(wire)
 
     def ended(self, path: Path, side: Side, error: Exception | None) -> None:
         """Note that one end was closed or reset, and do the same to the other."""
@@ -280,16 +279,23 @@ class Link:
 
     def _change(self, wire: _Wire, change: Callable[[], bool]) -> bool:
         """Change something in a session, and send on what comes of it, unless it is at work and will do so itself."""
-        if wire.feeding:
-            return change()
-        self._feeding = wire
-        done = change()
-        self._settle(wire)
-        return done
+        return change() if wire.feeding else bool(self._work(wire, change))
+
+    def _work(self, wire: _Wire, work: Callable[[], T]) -> T | None:
+        """Let a session work, and send on what it gives; one that fails is in no known state: its connection ends."""
+        self._feeding, wire.feeding = wire, True
+        try:
+            return work()
+        except Exception as error:
+            self.errors.append(error)
+            wire.cutting = True
+            return None
+        finally:
+            self._feeding, wire.feeding = None, False
+            self._settle(wire)
 
     def _settle(self, wire: _Wire) -> None:
         """Send on what a session has given, and make the fault that it says is due."""
-        self._feeding = None
         session = wire.session
         wire.path.broker.write(session.take_for_broker())
         if wire.ended:

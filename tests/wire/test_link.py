@@ -18,11 +18,13 @@ import uvloop
 from misstep.harness.brokers.port import Endpoint
 from misstep.harness.brokers.rabbitmq.embedded_broker import EmbeddedBroker
 from misstep.harness.stage.loop import StageLoop
-from misstep.harness.wire.amqp.session import amqp
+from misstep.harness.wire.amqp.connection import Connection
+from misstep.harness.wire.amqp.session import AmqpSession, amqp
 from misstep.harness.wire.facts import Closed, Confirmed, Fact, Message, Opened, Origin, Published
 from misstep.harness.wire.interceptor import FORWARD, Action, Control, Cut, Drop, Heard, Hold, Kill, Replace, misfit
 from misstep.harness.wire.link import Link
 from misstep.harness.wire.relay import Relay
+from misstep.harness.wire.session import Fail, Hear, Numbers, Session
 
 from .conftest import Rig, until
 
@@ -463,3 +465,24 @@ def test_a_replacement_of_another_kind_is_a_misfit() -> None:
     assert "is no answer to Confirmed" in misfit(Replace(published), confirmed)
     assert "expected an Action" in misfit(None, confirmed)  # type: ignore[arg-type]
     assert misfit(Cut(), confirmed) == ""
+
+
+@pytest.mark.asyncio
+async def test_a_session_that_fails_ends_its_connection_and_the_error_is_kept(rig: Rig) -> None:
+    class Broken(AmqpSession):
+        def from_broker(self, data: bytes) -> None:
+            raise RuntimeError("the session broke")
+
+    def broken(origin: Origin, numbers: Numbers, hear: Hear, fail: Fail) -> Session:
+        return Broken(Connection(origin, numbers, hear, fail))
+
+    link = Link("payment", rig.space.endpoint, broken, rig.hear, rig.kills.append)
+    await link.open()
+    reader, writer = await connected(link)
+    writer.write(b"AMQP\x00\x00\x09\x01")
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+    assert [str(error) for error in link.errors] == ["the session broke"]
+    assert link.pending() == 0
+    writer.close()
+    await link.close()

@@ -70,12 +70,21 @@ class Delivery:
 
 @dataclass(slots=True, eq=False)
 class Publication:
-    """A message that the service published; ``near`` and ``far`` are its confirm's numbers, 0 where there are none."""
+    """A message that the service published.
+
+    Attributes:
+        number: Its number on the link.
+        message: The message as the broker got it.
+        near: The number that the client expects its confirm under; 0 without confirms.
+        far: The number that the broker confirms it under; 0 as long as the broker has not got it.
+        confirmed: Whether the broker has confirmed it, so that it can no more be returned.
+    """
 
     number: int
     message: Message
     near: int = 0
     far: int = 0
+    confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,7 @@ def on_confirm(connection: Connection, channel: Channel, raw: bytes, index: int)
     untouched = not channel.renumbered
     for far, publication in covered:
         channel.passed.pop(far)
+        publication.confirmed = True
         if connection.due:
             continue
         fact = Confirmed(channel.origin, publication.number, index == ACK)
@@ -137,6 +138,8 @@ def on_confirm(connection: Connection, channel: Channel, raw: bytes, index: int)
             if isinstance(action, Hold):
                 release = partial(_release_confirm, connection, channel, publication, index)
                 connection.hold(channel, action.ticket, release)
+    while channel.mandatory and channel.mandatory[0].confirmed:
+        channel.mandatory.popleft()
     if untouched:
         for near in confirmed:
             channel.sent.pop(near)
@@ -162,7 +165,7 @@ def on_return(connection: Connection, channel: Channel, content: Content) -> Non
     at = 14 + raw[13]
     message = decode_message(connection, channel, content, split_route(raw[at:-1]))
     reason = raw[14:at].decode(errors="surrogateescape")
-    found = next((each for each in channel.mandatory if each.message == message), None)
+    found = next((each for each in channel.mandatory if not each.confirmed and each.message == message), None)
     if found is not None:
         channel.mandatory.remove(found)
     fact = Returned(channel.origin, found.number if found else None, message, reason)
