@@ -43,6 +43,7 @@ HEADS = {
 }
 """Heads of columns, short enough for eighty columns in all."""
 
+LONGEST_EVIDENCE = 110
 MOST_OPEN = 12
 """How many plans that stayed unknown are told one by one."""
 
@@ -150,7 +151,8 @@ def others(exploration: Exploration, failure: Failure) -> int:
 
 def evidence(failure: Failure) -> list[str]:
     """Return what is wrong, a line each, for a comment above a test."""
-    return [f"{checker}: {finding.text}" for checker, finding in failure.findings][:3]
+    lines = [f"{checker}: {finding.text}" for checker, finding in failure.findings]
+    return [line if len(line) <= LONGEST_EVIDENCE else f"{line[: LONGEST_EVIDENCE - 1]}…" for line in lines][:3]
 
 
 def verdict(exploration: Exploration) -> str:
@@ -158,7 +160,7 @@ def verdict(exploration: Exploration) -> str:
     where = f"{exploration.choreography} on {exploration.stage}"
     tried = f"{len(exploration.trials)} plans in {exploration.seconds:.0f} s, seed {exploration.seed}"
     if exploration.not_tried:
-        tried += f", {len(exploration.not_tried)} not tried for want of time"
+        tried += f", {len(exploration.not_tried)} not tried"
     if exploration.ended:
         return f"{where}: {'invalid' if exploration.red else 'unknown'}: {exploration.ended}"
     if exploration.failures:

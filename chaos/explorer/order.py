@@ -130,11 +130,25 @@ def pairs(items: Sequence[Item], seed: int) -> Iterator[Item]:
 
 
 def compatible(one: Item, other: Item) -> bool:
-    """Say whether two faults can both fire in one run."""
-    first, second = one.parts[0], other.parts[0]
+    """Say whether two faults can both fire in one run.
+
+    A late copy needs the consumer of its original, so nothing may end that one's connection in between. A reordering
+    waits for a certain delivery, so it is only paired with what neither holds a delivery back nor ends a connection.
+    """
+    first, second = sorted((one.parts[0], other.parts[0]), key=lambda part: part.rank)
     if first.place and first.place == second.place:
         return False
-    return bool(first.place and second.place) or first.service != second.service
+    if not (first.place and second.place) and first.service == second.service:
+        return False
+    for part, beside in ((first, second), (second, first)):
+        if part.fault.kind == "delivery.reorder" and beside.fault.kind not in HARMLESS:
+            return False
+    late_copy = first.fault.kind == "delivery.duplicate" and first.fault.with_.get("when") == "later"
+    return not (late_copy and second.fault.kind in ENDING and first.service == second.service)
+
+
+HARMLESS = ("delivery.redeliver", "delivery.duplicate")
+ENDING = ("process.crash", "process.stop", "link.cut", "link.refuse", "broker.crash")
 
 
 def services_with_effects(choreography: Choreography) -> frozenset[str]:

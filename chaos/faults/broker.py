@@ -55,6 +55,7 @@ class BrokerCrash(Calm):
         self.chores = Chores(ground)
         self.awaited: Heard | None = None
         self.crashed = False
+        self.was_quiet = False
 
     async def arm(self) -> None:
         """Crash it before the first driver, where this is the moment."""
@@ -82,8 +83,9 @@ class BrokerCrash(Calm):
         return Drop()
 
     async def quiet(self) -> None:
-        """Crash it in the silence, where this is the moment."""
-        if self.at.moment == "quiet":
+        """Crash it in the first silence, where this is the moment."""
+        if self.at.moment == "quiet" and not self.was_quiet:
+            self.was_quiet = True
             await self.crash()
 
     async def heal(self) -> None:

@@ -18,6 +18,9 @@ from misstep.harness.plan import Fault
 from misstep.harness.wire.facts import Delivered, Settled
 from misstep.harness.wire.interceptor import FORWARD, Action, Control, Heard, Hold, Inject, Replace
 
+SOON = 0.25
+"""Seconds after which a copy follows an original that came when all had been quiet before: longer than a handler."""
+
 __all__ = ["KINDS", "delay", "duplicate", "redeliver", "reorder"]
 
 
@@ -174,18 +177,20 @@ class CopiesLater(Calm):
         self.ground = ground
         self.tell = tell
         self.original: tuple[Control, int, str] | None = None
+        self.was_quiet = False
 
     def intercept(self, heard: Heard) -> Action:
-        """Remember the original."""
+        """Remember the original; one that comes after the silence, since another fault held it up, is copied soon."""
         if self.trigger.pulled(heard) and isinstance(heard.fact, Delivered):
             called = f"{heard.message or heard.event} reached {heard.fact.origin.service} again"
             self.original = (heard.control, heard.fact.delivery, called)
-            if self.by is not None:
-                self.ground.later(self.by, self.copy)
+            if self.by is not None or self.was_quiet:
+                self.ground.later(SOON if self.by is None else self.by, self.copy)
         return FORWARD
 
     async def quiet(self) -> None:
         """Copy now, where this is the moment."""
+        self.was_quiet = True
         if self.by is None:
             self.copy()
 
@@ -196,6 +201,7 @@ class CopiesLater(Calm):
         control, delivery, called = self.original
         sent = sum(control.inject(delivery) for _ in range(self.copies))
         if sent:
+            self.original = None
             self.tell(f"{called}, {sent} {'copy' if sent == 1 else 'copies'} later")
 
 

@@ -64,6 +64,7 @@ class Cutting(Calm):
         self.trigger = Trigger(fault.at)
         self.ground = ground
         self.tell = tell
+        self.was_quiet = False
 
     async def arm(self) -> None:
         """Cut before the first driver, where this is the moment."""
@@ -78,8 +79,9 @@ class Cutting(Calm):
         return Cut(after=self.at.moment in AFTER)
 
     async def quiet(self) -> None:
-        """Cut in the silence, where this is the moment."""
-        if self.at.moment == "quiet":
+        """Cut in the first silence, where this is the moment."""
+        if self.at.moment == "quiet" and not self.was_quiet:
+            self.was_quiet = True
             self.cut()
 
     def cut(self) -> None:
@@ -99,6 +101,7 @@ class Outage(Calm):
         self.tell = tell
         self.refusing = False
         self.cutting = False
+        self.was_quiet = False
 
     async def arm(self) -> None:
         """Begin before the first driver, where this is the moment."""
@@ -118,8 +121,9 @@ class Outage(Calm):
         return FORWARD
 
     async def quiet(self) -> None:
-        """Begin in the silence, where this is the moment."""
-        if self.at.moment == "quiet":
+        """Begin in the first silence, where this is the moment."""
+        if self.at.moment == "quiet" and not self.was_quiet:
+            self.was_quiet = True
             self.begin()
             self.cut()
 

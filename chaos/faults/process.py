@@ -108,6 +108,7 @@ class Crash(Calm):
         self.tell = tell
         self.chores = Chores(ground)
         self.dying = False
+        self.killed = False
 
     async def arm(self) -> None:
         """Kill it before the first driver, where this is the moment."""
@@ -126,18 +127,19 @@ class Crash(Calm):
         return FORWARD
 
     async def quiet(self) -> None:
-        """Kill it in the silence, where this is the moment."""
-        if self.at.moment == "quiet":
+        """Kill it in the first silence, where this is the moment."""
+        if self.at.moment == "quiet" and not self.killed:
             self.kill()
 
     async def heal(self) -> None:
         """Have it run again, whether or not its restart was due."""
         await self.chores.done()
-        if self.trigger.fired or self.at.moment in ("drive", "quiet"):
+        if self.trigger.fired or self.killed:
             await self.restart()
 
     def kill(self) -> None:
         """Kill it now."""
+        self.killed = True
         self.ground.kill(self.at.service)
         self.tell(f"{self.at.service} was killed")
         self.chores.begin_later(self.down, self.restart)

@@ -71,6 +71,15 @@ async def test_duplicate_later_can_come_after_a_while(at_work, traffic):
     assert work.words.asked == ["inject 1", "inject 1"]
 
 
+async def test_duplicate_later_comes_soon_where_the_original_came_after_the_silence(at_work, traffic):
+    work = await at_work(delivery.duplicate("order.placed", to="payment", when="later"))
+    await work.disturbance.quiet()
+    work.disturbance.intercept(traffic.delivered("order.placed"))
+    work.words.pass_time(1)
+    await work.disturbance.quiet()
+    assert work.words.asked == ["inject 1"]
+
+
 async def test_duplicate_later_does_not_fire_where_the_consumer_is_gone(at_work, traffic):
     work = await at_work(delivery.duplicate("order.placed", to="payment", when="later"))
     work.disturbance.intercept(traffic.delivered("order.placed"))
@@ -195,8 +204,9 @@ async def test_a_crash_whose_death_nobody_heard_is_healed(at_work, traffic):
 @pytest.mark.parametrize("at", ["drive", "quiet"])
 async def test_crash_without_a_message(at_work, at):
     work = await at_work(process.crash("payment", at=at))
-    await work.disturbance.quiet()
-    await work.disturbance.heal()
+    for _ in range(2):
+        await work.disturbance.quiet()
+        await work.disturbance.heal()
     assert work.words.asked == ["kill payment", "start payment"]
     assert work.told == ["payment was killed"]
 
@@ -268,6 +278,7 @@ async def test_cut_at_a_site(at_work, traffic, at, after):
 async def test_cut_without_a_message(at_work, at):
     work = await at_work(link.cut("payment", at=at))
     await work.disturbance.quiet()
+    await work.disturbance.quiet()
     assert work.words.asked == ["link payment", "cut"]
     assert work.told == ["1 of payment's connections were cut"]
 
@@ -336,8 +347,9 @@ async def test_broker_crash_loses_what_is_on_its_way(at_work, traffic, at):
 @pytest.mark.parametrize("at", ["drive", "quiet"])
 async def test_broker_crash_without_a_message(at_work, at):
     work = await at_work(broker.crash(at=at))
-    await work.disturbance.quiet()
-    await work.disturbance.heal()
+    for _ in range(2):
+        await work.disturbance.quiet()
+        await work.disturbance.heal()
     assert work.words.asked == ["crash broker", "restart broker"]
 
 

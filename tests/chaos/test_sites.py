@@ -188,6 +188,16 @@ def test_pairs_leave_out_what_cannot_both_fire(clean_run, choreography):
     )
 
 
+def test_a_late_copy_is_not_paired_with_what_ends_its_consumer(clean_run, choreography):
+    found = pairs(agenda(clean_run, choreography, "place_order").items, seed=7)
+    kinds = [(item.parts, item.parts[0].fault, item.parts[1].fault) for item in found]
+    late = [(parts, second) for parts, first, second in kinds if first.with_.get("when") == "later"]
+    assert any(second.kind == "process.crash" for _, second in late)
+    assert not any(
+        second.kind in ("process.crash", "link.cut") and parts[0].service == parts[1].service for parts, second in late
+    )
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_seed_only_changes_the_order_of_pairs(clean_run, choreography, seed):
     items = agenda(clean_run, choreography, "place_order").items
