@@ -91,10 +91,11 @@ def choreography(request: pytest.FixtureRequest) -> Choreography:
     from misstep.harness.choreography.file import load
     from misstep.harness.errors import ChoreographyError
 
+    file = _find(request.config.rootpath, request.path.parent, request.config.getini("misstep_choreography"))
     try:
-        return load(_find(request.config.rootpath, request.path.parent, request.config.getini("misstep_choreography")))
+        return load(file)
     except ChoreographyError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise _failed(str(error)) from None
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def misstep_trial(
     try:
         trial = misstep_houses.trial(choreography, *(item.ihook.pytest_misstep_chaos(item=item) or ()))
     except MisstepError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise _failed(str(error)) from None
     with trial:
         item.stash[TRIAL] = trial
         try:
@@ -180,10 +181,10 @@ def _is_anyios(item: pytest.Function) -> bool:
 def _must_await(item: pytest.Function) -> None:
     """Fail a test that asks for ``stage`` and could never await it."""
     if not _is_async(item):
-        pytest.fail(WRONG_STAGE.format(name=item.originalname), pytrace=False)
+        raise _failed(WRONG_STAGE.format(name=item.originalname))
     runners = ("asyncio", "anyio", "trio")
     if not any(item.get_closest_marker(name) for name in runners) and not _is_anyios(item):
-        pytest.fail(NO_ASYNCIO.format(name=item.originalname), pytrace=False)
+        raise _failed(NO_ASYNCIO.format(name=item.originalname))
 
 
 # -- verdicts
@@ -197,7 +198,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     if trial is not None:
         failure = _concluded(trial, strict=item.config.getoption("--misstep-strict"))
         if failure:
-            pytest.fail(failure, pytrace=False)
+            raise _failed(failure)
         item.ihook.pytest_misstep_judged(item=item, trial=trial)
     return result
 
@@ -258,7 +259,12 @@ def _shared_broker() -> SharedBroker | None:
         raise pytest.UsageError(f"--misstep-stage local: {error}") from error
 
 
-# -- settings
+# -- settings and failures
+
+
+def _failed(why: str) -> BaseException:
+    """Return the failure of a test whose text says all, so that no traceback of ours is shown with it."""
+    return pytest.fail.Exception(why, pytrace=False)
 
 
 def _seed(config: pytest.Config) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-THEIR_TEST = '''
+THEIR_TEST = """
 import chaos
 import contracts
 import harness
@@ -30,9 +30,9 @@ def test_a_service_answers(blocking_stage):
     saga = blocking_stage.drive("greet")
     saga.settled(within=10)
     assert saga.completed
-'''
+"""
 
-THEIR_CHOREOGRAPHY = '''
+THEIR_CHOREOGRAPHY = """
 [choreography]
 name = "greeting"
 broker = "rabbitmq"
@@ -52,9 +52,9 @@ json = { name = "{faker.first_name}" }
 [sagas.greeting]
 starts = "greet"
 completes = "greeted"
-'''
+"""
 
-THEIR_SERVICE = '''
+THEIR_SERVICE = """
 import os
 
 import pika
@@ -75,7 +75,7 @@ def greet(channel, method, properties, body):
 channel.basic_qos(prefetch_count=1)
 channel.basic_consume("greet", greet)
 channel.start_consuming()
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,9 @@ def run(site: Path, project: Path, *arguments: str) -> subprocess.CompletedProce
     """Run Python with the installed wheel ahead of this checkout."""
     env = {**os.environ, "PYTHONPATH": str(site)}
     env.pop("PYTEST_ADDOPTS", None)
-    return subprocess.run([sys.executable, *arguments], cwd=project, env=env, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=project, env=env, capture_output=True, text=True, check=False
+    )
 
 
 def test_the_wheel_serves_a_project_with_packages_of_the_same_names(site: Path, project: Path) -> None:
@@ -124,7 +126,11 @@ def test_the_wheel_serves_a_project_with_packages_of_the_same_names(site: Path, 
 
 def test_the_wheel_holds_all_packages_and_nothing_at_its_top_but_misstep(site: Path) -> None:
     assert {each.name for each in site.iterdir() if not each.name.endswith(".dist-info")} <= {"misstep", "bin"}
-    ours = {str(path.relative_to(ROOT)) for name in ("harness", "contracts", "chaos") for path in (ROOT / name).rglob("*.py")}
+    ours = {
+        str(path.relative_to(ROOT))
+        for name in ("harness", "contracts", "chaos")
+        for path in (ROOT / name).rglob("*.py")
+    }
     theirs = {str(path.relative_to(site / "misstep")) for path in (site / "misstep").rglob("*.py")}
     assert theirs == ours
     assert all((site / "misstep" / name / "py.typed").exists() for name in ("harness", "contracts", "chaos"))
