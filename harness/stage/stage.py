@@ -162,7 +162,7 @@ class Stage:
         self._happened(service, "stopped", running.incarnation)
 
     async def start(self, service: str) -> None:
-        """Start a service that does not run, and wait until it is ready.
+        """Start a service that does not run, and wait until it is ready, or is killed or stopped meanwhile.
 
         Raises:
             ServiceFailed: It did not become ready.
@@ -178,7 +178,12 @@ class Stage:
                 if service in self.links:
                     self.links[service].incarnation = running.incarnation
                 self._happened(service, "started", running.incarnation)
-                await running.until_ready()
+                try:
+                    await running.until_ready()
+                except ServiceFailed:
+                    if service in self._down:
+                        return  # Another fault ended it while it started, and sees to its return.
+                    raise
                 self._happened(service, "ready", running.incarnation)
             finally:
                 self.starting.discard(service)
