@@ -207,6 +207,7 @@ class Recorder:
             self._go_on(heard)
 
     def _go_on(self, heard: Heard) -> None:
+        self._withhold(heard.fact, False)
         if isinstance(heard.fact, facts.Delivered):
             self._deliver(heard, heard.fact)
         elif isinstance(heard.fact, facts.Settled):
@@ -214,6 +215,13 @@ class Recorder:
 
     def _hold(self, heard: Heard, ticket: str) -> None:
         self._held[id(_inner(heard.control)), ticket] = heard
+        self._withhold(heard.fact, True)
+
+    def _withhold(self, fact: facts.Fact, withheld: bool) -> None:
+        if isinstance(fact, facts.Published):
+            self.wire.withhold_publish(fact.origin.service, fact.publish, withheld=withheld)
+        elif isinstance(fact, facts.Delivered | facts.Settled):
+            self.wire.withhold(fact.origin.service, fact.delivery, withheld=withheld)
 
     # -- publications
 

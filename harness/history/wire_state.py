@@ -97,11 +97,17 @@ class WireState:
         """Forget a consumer; return it where it was known."""
         return self.consumers.pop((_where(origin), tag), None)
 
-    def withhold(self, service: str, number: int) -> None:
-        """Note that misstep itself keeps the broker waiting for a delivery's settlement."""
+    def withhold(self, service: str, number: int, *, withheld: bool = True) -> None:
+        """Note that misstep itself keeps the broker waiting for a delivery's settlement, or no longer does."""
         held = self.unsettled.get((service, number))
         if held:
-            self.unsettled[service, number] = replace(held, withheld=True)
+            self.unsettled[service, number] = replace(held, withheld=withheld)
+
+    def withhold_publish(self, service: str, number: int, *, withheld: bool = True) -> None:
+        """Note that misstep itself keeps a publication from the broker, or no longer does."""
+        held = self.unconfirmed.get((service, number))
+        if held:
+            self.unconfirmed[service, number] = replace(held, withheld=withheld)
 
     def stirred(self, service: str, at: float, *, stimulus: bool = False) -> None:
         """Note that a service did something on a link, or was given something to react to."""
