@@ -82,6 +82,19 @@ class Route:
     to_exchange: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """Something about a broker that a reader of verdicts must know.
+
+    Attributes:
+        text: What it is.
+        unknown: Whether what ran meanwhile proves nothing: the broker of the harness itself broke.
+    """
+
+    text: str
+    unknown: bool = False
+
+
 class Space(Protocol):
     """The part of a broker that one run has for itself."""
 
@@ -137,6 +150,9 @@ class Broker(Protocol):
     @property
     def version(self) -> str:
         """What it is, for reports: ``RabbitMQ 3.10.8``, ``model of RabbitMQ 3.10``."""
+
+    def complaints(self) -> tuple[Complaint, ...]:
+        """Return, once each, what went wrong in the broker itself or was asked of it in vain since the last call."""
 
     async def start(self) -> None:
         """Start it and wait until it serves.

@@ -137,6 +137,8 @@ class Performance:
             except StageError as error:
                 self.note("stage failed", f"while healing: {error}")
         self._report_links()
+        for complaint in self.stage.means.broker.complaints():
+            self.note("broker", complaint.text, unknown=complaint.unknown)
 
     def note(self, what: str, text: str, *, unknown: bool = True) -> None:
         """Record something about the run itself; where ``unknown``, it cannot be valid, and its stage is spoilt."""

@@ -118,6 +118,10 @@ class Stage:
         """
         try:
             await self._open()
+        except ServiceFailed as error:
+            await self.close()
+            told = [f"\n  the broker says: {complaint.text}" for complaint in self.means.broker.complaints()]
+            raise ServiceFailed(f"{error}{''.join(told)}") from error
         except BaseException:
             await self.close()
             raise

@@ -12,7 +12,7 @@ import secrets
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from misstep.harness.brokers.port import Credentials, Endpoint
+from misstep.harness.brokers.port import Complaint, Credentials, Endpoint
 from misstep.harness.brokers.rabbitmq.greeting import wait_for_greeting
 from misstep.harness.brokers.rabbitmq.management import Management
 from misstep.harness.brokers.rabbitmq.space import VirtualHost
@@ -57,6 +57,10 @@ class DockerRabbit:
     def endpoint(self) -> Endpoint:
         """Where it serves AMQP; it stays the same over a crash."""
         return Endpoint(HOST, self._ports[AMQP])
+
+    def complaints(self) -> tuple[Complaint, ...]:
+        """Return nothing: it is a whole RabbitMQ."""
+        return ()
 
     async def start(self) -> None:
         """Start the container and wait until it serves AMQP and the management API.

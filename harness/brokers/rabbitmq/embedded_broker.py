@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from misstep.harness.brokers.port import Credentials, Endpoint, QueueState, Route
+from misstep.harness.brokers.port import Complaint, Credentials, Endpoint, QueueState, Route
 from misstep.harness.brokers.rabbitmq.client import Client
 from misstep.harness.brokers.rabbitmq.embedded import EmbeddedServer
 from misstep.harness.brokers.rabbitmq.model.broker import VERSION
@@ -20,6 +20,20 @@ class EmbeddedBroker:
 
     def __init__(self) -> None:
         self.server = EmbeddedServer()
+        self._told = 0
+
+    def complaints(self) -> tuple[Complaint, ...]:
+        """Return what the model refused, since it does not know it, and where it broke; either proves nothing."""
+        defects, self.server.defects[:] = list(self.server.defects), []
+        refusals = self.server.model.refusals[self._told :]
+        self._told += len(refusals)
+        return (
+            *(Complaint(f"the model broke: {type(error).__name__}: {error}", unknown=True) for error in defects),
+            *(
+                Complaint(f"{each.method} asks for {each.feature}: {each.text}; use --stage local", unknown=True)
+                for each in refusals
+            ),
+        )
 
     async def start(self) -> None:
         """Listen on a free loopback port."""

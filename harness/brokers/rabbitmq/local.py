@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
-from misstep.harness.brokers.port import Credentials, Endpoint
+from misstep.harness.brokers.port import Complaint, Credentials, Endpoint
 from misstep.harness.brokers.rabbitmq.greeting import wait_for_greeting
 from misstep.harness.brokers.rabbitmq.installation import Installation, find_installation, link_home
 from misstep.harness.brokers.rabbitmq.management import Management
@@ -162,6 +162,10 @@ class LocalRabbit:
         """Its URL, with credentials, for another process that is to share it; see :func:`shared`."""
         ports, user = self._running.ports, self._running.credentials
         return f"amqp://{quote(user.user)}:{quote(user.password)}@{HOST}:{ports.amqp}/?management={ports.management}"
+
+    def complaints(self) -> tuple[Complaint, ...]:
+        """Return nothing: it is a whole RabbitMQ."""
+        return ()
 
     async def start(self) -> None:
         """Start it and wait until it serves AMQP and the management API.

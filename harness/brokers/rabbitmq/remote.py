@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from urllib.parse import urlsplit
 
+from misstep.harness.brokers.port import Complaint
 from misstep.harness.brokers.rabbitmq.address import parse_address, split_credentials
 from misstep.harness.brokers.rabbitmq.client import Client
 from misstep.harness.brokers.rabbitmq.greeting import greet
@@ -50,6 +51,10 @@ class RemoteRabbit:
 
     def __repr__(self) -> str:
         return f"<RemoteRabbit {self.address}>"
+
+    def complaints(self) -> tuple[Complaint, ...]:
+        """Return what sharing it with earlier runs means for a verdict."""
+        return tuple(Complaint(notice) for notice in self.notices)
 
     async def start(self) -> None:
         """Prove that it can be used: that it answers, lets the user in, and knows the virtual host.
