@@ -106,7 +106,7 @@ class Houses:
         self.loop = StageLoop()
         self._label = label or secrets.token_hex(3)
         self._shared_broker = shared_broker
-        self._open: list[Company] = []
+        self._open: dict[bool, list[Company]] = {False: [], True: []}
         self._closing = ExitStack()
         self._houses = AsyncExitStack()
 
@@ -120,32 +120,37 @@ class Houses:
         with self._closing:
             self.loop.call(self._houses.aclose(), END_WITHIN)
 
-    def company(self, choreography: Choreography) -> Company:
+    def company(self, choreography: Choreography, *, own_broker: bool = False) -> Company:
         """Return the house of a choreography with what was learned in it, opened where it is not yet.
+
+        Args:
+            choreography: What runs in it.
+            own_broker: Whether it needs a broker that nobody shares.
 
         Raises:
             MisstepError: It could not be opened.
         """
-        for company in self._open:
+        own_broker = own_broker and bool(self._shared_broker)
+        for company in self._open[own_broker]:
             if company.house.choreography == choreography:
                 return company
-        company = self.loop.call(self._enter(choreography))
-        self._open.append(company)
+        company = self.loop.call(self._enter(choreography, "" if own_broker else self._shared_broker))
+        self._open[own_broker].append(company)
         return company
 
     def trial(self, choreography: Choreography, faults: Sequence[Fault] = (), arm: Arm = arm_nothing) -> Trial:
-        """Set a stage for one test, its faults armed.
+        """Set a stage for one test, its faults armed; one that befalls the broker gets a broker of its own.
 
         Raises:
             PlanError: A fault does not fit the choreography.
             MisstepError: The stage could not be set up.
         """
-        company = self.company(choreography)
+        company = self.company(choreography, own_broker=any(fault.kind.startswith("broker.") for fault in faults))
         return Trial(self.loop, company, self.loop.call(company.begin(faults, arm)))
 
-    async def _enter(self, choreography: Choreography) -> Company:
-        label = f"{self._label}-{len(self._open) + 1}"
-        house = House.open(self.kind, choreography, label=label, shared_broker=self._shared_broker)
+    async def _enter(self, choreography: Choreography, shared_broker: str) -> Company:
+        label = f"{self._label}-{sum(map(len, self._open.values())) + 1}"
+        house = House.open(self.kind, choreography, label=label, shared_broker=shared_broker)
         company = Company(await self._houses.enter_async_context(house), self.seed)
         self._houses.push_async_callback(company.close)
         return company
@@ -209,6 +214,7 @@ class Trial:
     Attributes:
         loop: Where the stage runs.
         company: The house it stands in.
+        performance: The run in progress.
         handle: The stage, for an async test.
         blocking: The stage, for a test that blocks.
         strict: Whether warnings count as invalid; known once the run is judged.
@@ -218,7 +224,7 @@ class Trial:
     def __init__(self, loop: StageLoop, company: Company, performance: Performance) -> None:
         self.loop = loop
         self.company = company
-        self._performance = performance
+        self.performance = performance
         self._hands = Hands(performance, loop)
         self.handle = StageHandle(self._hands)
         self.blocking = BlockingStage(self._hands)
@@ -232,18 +238,18 @@ class Trial:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.run is None:
-            self._performance.stage.spoilt = "a test on it ended before it was judged"
-            self.loop.call(self._performance.end(), END_WITHIN)
+            self.performance.stage.spoilt = "a test on it ended before it was judged"
+            self.loop.call(self.performance.end(), END_WITHIN)
 
     @property
     def choreography(self) -> Choreography:
         """What runs."""
-        return self._performance.choreography
+        return self.performance.choreography
 
     @property
     def plan(self) -> Plan:
         """The drives that the test made, with its faults."""
-        return replace(self._performance.plan, drives=tuple(self._performance.driven))
+        return replace(self.performance.plan, drives=tuple(self.performance.driven))
 
     @property
     def deeds(self) -> tuple[str, ...]:
@@ -276,12 +282,12 @@ class Trial:
     def story(self) -> str:
         """Return what happened so far, for a test that failed by itself."""
         lines = "\n".join((*plan_lines(self.plan), *(f"by hand: {deed}" for deed in self.deeds)))
-        parts = (lines, story_text(self.choreography, self._performance.history))
+        parts = (lines, story_text(self.choreography, self.performance.history))
         return "\n\n".join(part for part in parts if part) or "nothing: no driver was run"
 
     async def _judge(self) -> tuple[Run, Run | None]:
         """Judge the run, and return it with the clean run that it was compared with."""
-        performance, plan = self._performance, self.plan
+        performance, plan = self.performance, self.plan
         history = await performance.conclude()
         clean = None
         if plan.drives and (plan.faults or self.deeds):

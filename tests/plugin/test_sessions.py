@@ -21,7 +21,7 @@ PASSES = """
 def test_passes(blocking_stage, amount, request):
     saga = blocking_stage.drive("order", amount=amount)
     assert saga.settled().completed
-    space = request.getfixturevalue("misstep_trial")._performance.stage.means.space
+    space = request.getfixturevalue("misstep_trial").performance.stage.means.space
     with open("spaces", "a") as file:
         file.write(f"{space.endpoint.port} {space.name}\\n")
 """
