@@ -1,4 +1,4 @@
-"""A stage: set up whole or not at all, every link in our hands, warm or fresh, and never silent about what went wrong."""
+"""A stage: set up whole or not at all, every link in our hands, warm or fresh, never silent about what went wrong."""
 
 from __future__ import annotations
 
