@@ -16,6 +16,7 @@ from misstep.harness.history.entries import (
     Drove,
     FaultEvent,
     Lost,
+    Note,
     Process,
     Published,
     Quiet,
@@ -189,6 +190,17 @@ async def test_a_crash_before_a_delivery_gives_it_to_the_next_incarnation(distur
     (only,) = given(history, "shipping", "payment.taken")
     assert only.incarnation > 1
     assert acked(history, only)
+
+
+async def test_a_service_that_is_killed_while_it_starts_comes_back(disturbed):
+    first, second = (
+        process.crash("shipping", at=at, of="payment.taken", attempt=n) for at, n in (("ack", 1), ("ack", 2))
+    )
+    history = await disturbed(first, second)
+    assert len(fired(history)) == 2
+    assert [what for what, _ in incarnations(history, "shipping")].count("killed") == 2
+    assert acked(history, given(history, "shipping", "payment.taken")[-1])
+    assert not any(note.unknown for note in history.of(Note))
 
 
 async def test_an_offline_consumer_is_given_all_when_it_is_back(disturbed):
