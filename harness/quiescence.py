@@ -128,7 +128,7 @@ def learn(histories: Iterable[History], *, default: float) -> Silence:
 
 
 def _gaps(history: History) -> Iterator[tuple[str, float]]:
-    """Yield the pause before each publication that was not made while a delivery was unsettled, and 0 for all others."""
+    """Yield the pause before each publication that was made with no delivery unsettled, and 0 for all others."""
     working: dict[str, set[int]] = {}
     stirred: dict[str, float] = {}
     driven: float | None = None
@@ -174,7 +174,7 @@ def _busy_queues(moving: Moving) -> Iterator[str]:
 
 
 def _can_take(moving: Moving, queue: str, services: set[str]) -> bool:
-    """Say whether a consumer of a queue is free to act: not a service that misstep stopped, nor one whose window it fills."""
+    """Say whether a consumer of a queue is free to act: neither stopped by misstep, nor with its window filled by it."""
     if not services:
         return True  # Someone past our links.
     wire = moving.wire

@@ -17,17 +17,16 @@ HEAVY = {
 DOES_IO = {"asyncio", "socket", "ssl", "random", "time", "threading", "subprocess"}
 
 
-def imports(path: Path, *, top_level: bool = False) -> Iterator[str]:
+def imports(path: Path) -> Iterator[str]:
     """Yield the full names a module imports; those for type checkers alone do not count."""
     tree = ast.parse(path.read_text())
-    nodes = tree.body if top_level else [node for node in ast.walk(tree)]
     hidden = {
         id(inner)
         for node in ast.walk(tree)
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         for inner in ast.walk(node)
     }
-    for node in nodes:
+    for node in ast.walk(tree):
         if id(node) in hidden:
             continue
         if isinstance(node, ast.Import):
