@@ -174,7 +174,7 @@ def _busy_queues(moving: Moving) -> Iterator[str]:
 
 
 def _can_take(moving: Moving, queue: str, services: set[str]) -> bool:
-    """Say whether a consumer of a queue is free to act: neither stopped by misstep, nor with its window filled by it."""
+    """Say whether a consumer of a queue is free to act: not stopped by misstep, nor its window filled by it."""
     if not services:
         return True  # Someone past our links.
     wire = moving.wire
