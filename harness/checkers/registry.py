@@ -10,6 +10,7 @@ from misstep.harness.checkers.parity import parity
 from misstep.harness.checkers.saga import saga
 from misstep.harness.checkers.vacuity import vacuity
 from misstep.harness.checkers.verdict import Checker
+from misstep.harness.checkers.view import view
 
-BUILT_IN: Final[tuple[Checker, ...]] = (vacuity, effects, ledger, saga, parity)
+BUILT_IN: Final[tuple[Checker, ...]] = (vacuity, effects, ledger, saga, parity, view)
 """All of them."""
