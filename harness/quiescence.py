@@ -10,15 +10,14 @@ What moves:
 * a row in an outbox, and whatever the stage itself has pending: drivers, external calls, timers of faults.
 
 What does not: a queue without a consumer and without such a timer is parked. What misstep itself holds back (a
-    delivery,
-a settlement, a service that is down or frozen by a fault) is not the system's to move, and waits for the fault to heal.
+delivery, a settlement, a service that is down or frozen by a fault) is not the system's to move, and waits for the
+fault to heal.
 
-How long silence must last: a service that only ever publishes *before* it settles is done when all is settled; one that
-publishes later, such as an outbox relay on a timer, or that acknowledges first and works then, may be silent for three
-times the longest gap that clean runs showed, and 50 ms. While a saga has not ended, and in the first clean run,
-which has
-nothing to learn from, silence lasts as long as ``[quiet] silence`` says: a verdict of "it never ended" must be sure. A
-relay that is slower than that must be declared there.
+How long silence must last: a service that only ever publishes *before* it settles is done when all is settled; one
+that publishes later, such as an outbox relay on a timer, or that acknowledges first and works then, may be silent for
+three times the longest gap that clean runs showed, and 50 ms. While a saga has not ended, and in the first clean run,
+which has nothing to learn from, silence lasts as long as ``[quiet] silence`` says: a verdict of "it never ended" must
+be sure. A relay that is slower than that must be declared there.
 """
 
 from __future__ import annotations
