@@ -22,6 +22,7 @@ class Delivery:
     Attributes:
         service, queue, message, event, saga, attempt: Which; as in the history.
         rank: Its place among all deliveries and publishes of the run, from 0.
+        nth: Which message of this event it is, of those that the service was given from the queue in this saga; from 1.
         acked: Whether the service acknowledged it.
         before: Events that the service had been given in this saga before, in order.
         whole: All events that the service was given in this saga, in order.
@@ -39,6 +40,7 @@ class Delivery:
     attempt: int
     rank: int
     acked: bool
+    nth: int = 1
     before: tuple[str, ...] = ()
     whole: tuple[str, ...] = ()
     children: tuple[str, ...] = ()
@@ -47,8 +49,8 @@ class Delivery:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What it is called, the same in every run."""
-        return ("delivery", self.service, self.queue, self.message, str(self.attempt))
+        """What it is called, the same in every run, also where causes were inferred in another way."""
+        return ("delivery", self.service, self.queue, str(self.saga), self.event, str(self.nth), str(self.attempt))
 
     def at(self, moment: Moment) -> Site:
         """Return the site of a moment of it."""
@@ -69,6 +71,7 @@ class Publication:
     Attributes:
         service, message, event, saga: Which; as in the history.
         rank: Its place among all deliveries and publishes of the run, from 0.
+        nth: Which message of this event it is, of those that the service published in this saga; from 1.
         before: Events that the service had been given in this saga before, in order.
         named: How it is named: ``event`` or ``message``.
     """
@@ -78,13 +81,14 @@ class Publication:
     event: str
     saga: int
     rank: int
+    nth: int = 1
     before: tuple[str, ...] = ()
     named: str = "event"
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What it is called, the same in every run."""
-        return ("publication", self.service, self.message)
+        """What it is called, the same in every run, also where causes were inferred in another way."""
+        return ("publication", self.service, str(self.saga), self.event, str(self.nth))
 
     def at(self, moment: Moment) -> Site:
         """Return the site of a moment of it."""
@@ -139,13 +143,21 @@ def places(history: History) -> Places:
 
 
 def common(first: Places, second: Places) -> Places:
-    """Return the sites that two clean runs share: those where a fault can be relied on to fire."""
+    """Return the sites that two clean runs share: those where a fault can be relied on to fire.
+
+    One that can only be told apart by its causes must have the same in both.
+    """
     given = {delivery.key: delivery for delivery in second.deliveries}
-    sent = {publication.key for publication in second.publications}
+    sent = {publication.key: publication for publication in second.publications}
     return Places(
-        deliveries=tuple(_both(one, given[one.key]) for one in first.deliveries if one.key in given),
-        publications=tuple(one for one in first.publications if one.key in sent),
+        deliveries=tuple(_both(one, given[one.key]) for one in first.deliveries if _alike(one, given.get(one.key))),
+        publications=tuple(one for one in first.publications if _alike(one, sent.get(one.key))),
     )
+
+
+def _alike(one: Delivery | Publication, other: Delivery | Publication | None) -> bool:
+    """Say whether what one run showed can be found in the other by the same name."""
+    return other is not None and one.named == other.named and (one.named == "event" or one.message == other.message)
 
 
 def _both(one: Delivery, other: Delivery) -> Delivery:
@@ -156,8 +168,12 @@ def _both(one: Delivery, other: Delivery) -> Delivery:
 
 def _deliveries(history: History) -> Iterable[Delivery]:
     acked = {entry.delivery for entry in history.of(Settled) if entry.outcome == "ack"}
+    seen: dict[tuple[str, str, int, str], list[str]] = {}
     for rank, entry in enumerate(history):
         if isinstance(entry, Delivered) and entry.saga and not entry.copy and entry.service:
+            same = seen.setdefault((entry.service, entry.queue, entry.saga, entry.event), [])
+            if entry.message not in same:
+                same.append(entry.message)
             yield Delivery(
                 service=entry.service,
                 queue=entry.queue,
@@ -166,19 +182,26 @@ def _deliveries(history: History) -> Iterable[Delivery]:
                 saga=entry.saga,
                 attempt=entry.attempt,
                 rank=rank,
+                nth=same.index(entry.message) + 1,
                 acked=entry.unsettled and entry.delivery in acked,
             )
 
 
 def _publications(history: History) -> Iterable[Publication]:
-    seen = set()
+    seen: dict[tuple[str, int, str], list[str]] = {}
     for rank, entry in enumerate(history):
         if not isinstance(entry, Published) or not entry.saga or not entry.service:
             continue
-        if (entry.service, entry.message) not in seen:
-            seen.add((entry.service, entry.message))
+        same = seen.setdefault((entry.service, entry.saga, entry.event), [])
+        if entry.message not in same:
+            same.append(entry.message)
             yield Publication(
-                service=entry.service, message=entry.message, event=entry.event, saga=entry.saga, rank=rank
+                service=entry.service,
+                message=entry.message,
+                event=entry.event,
+                saga=entry.saga,
+                rank=rank,
+                nth=len(same),
             )
 
 

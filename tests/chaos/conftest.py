@@ -263,8 +263,9 @@ class Model:
             raise MisstepError(f"no stage for {plan.digest}")
         found = [entry for number, drive in enumerate(plan.drives, 1) for entry in flow(drive.driver, number)]
         if self.changing is not None:
-            extra = f"1:order.placed/extra#{next(self.changing)}"
-            found.append(entries.Published(at=0.0, message=extra, event="extra", saga=1, service="order"))
+            for number in range(next(self.changing)):
+                extra = f"1:order.placed/extra#{number}"
+                found.append(entries.Published(at=0.0, message=extra, event="extra", saga=1, service="order"))
         for number, fault in enumerate(plan.faults, 1):
             found.append(entries.FaultEvent(at=0.0, number=number, fault=fault, what="armed"))
             if not self.never(fault):

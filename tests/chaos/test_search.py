@@ -123,7 +123,7 @@ async def test_a_clean_run_that_is_not_the_same_twice_ends_the_search(search, mo
     assert found.exit_status == 2
     assert found.trials == ()
     assert "did not do the same twice" in found.ended
-    assert "only in the first clean run: order published 1:order.placed/extra#1" in found.ended
+    assert "only in the second clean run: order published 2 times extra in saga 1" in found.ended
 
 
 async def test_no_further_plan_is_begun_when_the_time_is_up(search, model):
