@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Literal
 
 from misstep.harness.brokers.rabbitmq.model.tables import Table
+from misstep.harness.wire.topics import topic_matches
 
 KINDS = ("direct", "fanout", "topic")
 """The kinds of exchange that are modelled."""
@@ -70,24 +70,6 @@ class Exchange:
         if self.kind == "fanout":
             yield from self.bindings
         elif self.kind == "topic":
-            words = words_of(routing_key)
-            yield from (binding for binding in self.bindings if topic_matches(binding.routing_key, words))
+            yield from (binding for binding in self.bindings if topic_matches(binding.routing_key, routing_key))
         else:
             yield from (binding for binding in self.bindings if binding.routing_key == routing_key)
-
-
-def words_of(key: str) -> tuple[str, ...]:
-    """Return the words of a topic key; an empty key has none, as in RabbitMQ."""
-    return tuple(key.split(".")) if key else ()
-
-
-@lru_cache(maxsize=8192)
-def topic_matches(pattern: str, words: tuple[str, ...]) -> bool:
-    """Return whether a topic pattern matches: ``*`` is one word, ``#`` any number of words, none included."""
-    reachable = {0}
-    for part in words_of(pattern):
-        if part == "#":
-            reachable = set(range(min(reachable), len(words) + 1)) if reachable else set()
-        else:
-            reachable = {at + 1 for at in reachable if at < len(words) and part in ("*", words[at])}
-    return len(words) in reachable
