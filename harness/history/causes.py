@@ -268,11 +268,14 @@ class Causes:
         found = next((all_ for route in routes(message) if (all_ := self._by_print.get((print_, *route)))), None)
         if found is None or len(found) == 1:
             return found[0] if found else None
-        seen = [known for known in found if self._attempts.get((known.name, queue))]
-        fresh = [known for known in found if known not in seen]
-        if redelivered or copy:
-            return seen[-1] if seen else fresh[0]
-        return fresh[0] if fresh else seen[-1]
+        seen: Known | None = None
+        fresh: Known | None = None
+        for known in found:
+            if self._attempts.get((known.name, queue)):
+                seen = known
+            elif fresh is None:
+                fresh = known
+        return (seen or fresh) if redelivered or copy else (fresh or seen)
 
     def _stranger(self, message: Message, queue: str) -> Known:
         event, correlation, id_ = self._read(message, queue)
