@@ -60,7 +60,7 @@ class Story:
     now: float = 0.0
     numbers: int = 0
 
-    def add(self, kind: type[Any], **fields: Any) -> Any:
+    def add(self, kind: type[Any], /, **fields: Any) -> Any:
         self.now += 0.001
         entry = kind(at=self.now, **fields)
         self.history.append(entry)
