@@ -113,7 +113,7 @@ class Performance:
                 await disturbance.quiet()
             await self.heal()
             fired = self._fired
-            await self._still()
+            await self._still(back=True)
             if self._fired == fired:
                 break
         await self.clients.look()
@@ -205,8 +205,8 @@ class Performance:
 
     # -- within
 
-    async def _still(self, within: float | None = None, *, healed: bool = True) -> bool:
-        seen = await self.watch.wait(within, healed=healed)
+    async def _still(self, within: float | None = None, *, healed: bool = True, back: bool = False) -> bool:
+        seen = await self.watch.wait(within, healed=healed, back=back)
         self.history.append(seen)
         return seen.quiet
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from misstep.harness.errors import StoreFailed
 from misstep.harness.history import entries
+from misstep.harness.history.consuming import bereft, consumers_at_end, consumers_at_start
 from misstep.harness.history.ending import saga_runs
 from misstep.harness.history.history import History
 from misstep.harness.quiescence import Moving, Silence, Stillness, judge, learn
@@ -33,6 +34,8 @@ class Watch:
         self._stage = stage
         self._pending = pending
         self._healed = True
+        self._back = False
+        self._clean = [consumers_at_end(history) for history in clean]
         self._silence = learn(clean if rules.learn else (), default=rules.silence)
 
     @property
@@ -40,15 +43,16 @@ class Watch:
         """How long silence must last."""
         return self._silence
 
-    async def wait(self, within: float | None = None, *, healed: bool = True) -> entries.Quiet:
+    async def wait(self, within: float | None = None, *, healed: bool = True, back: bool = False) -> entries.Quiet:
         """Wait until nothing is left to happen, or the deadline.
 
         Args:
             within: Seconds; the choreography's own ``quiet.within`` where None.
             healed: Whether every fault has healed. Until then a saga that has not ended may be waiting for just
                 that, so it is given no time of its own; it is, once all has healed.
+            back: Whether to wait, too, until every service that faults may have cut off consumes again.
         """
-        self._healed = healed
+        self._healed, self._back = healed, back
         stage = self._stage
         deadline = stage.now() + (stage.choreography.quiet.within if within is None else within)
         while True:
@@ -93,7 +97,16 @@ class Watch:
         calls = stage.stub.in_flight
         lines = [f"{calls} calls of externals"] if calls else []
         lines += [f"service {name} is starting" for name in sorted(stage.starting)]
-        return lines
+        return lines + self._bereft()
+
+    def _bereft(self) -> list[str]:
+        """Say which services could consume, and have not begun to again."""
+        if not self._back:
+            return []
+        stage = self._stage
+        now = {name: stage.recorder.wire.consumer_count(name) for name in stage.services}
+        able = stage.able()
+        return [line for name, line in bereft(consumers_at_start(stage.history), now, self._clean) if name in able]
 
     def _open_sagas(self) -> int:
         stage = self._stage
