@@ -14,6 +14,8 @@ import pytest
 
 SHOP = Path(__file__).with_name("shop")
 DEADLINE = 90.0
+OTHERS = ("-p", "no:hypothesispytest", "-p", "no:faker")
+"""Plugins that happen to be here, cost a second at each start, and have no part in these tests."""
 
 INI = """
 [pytest]
@@ -106,7 +108,7 @@ class Project:
         """Run pytest."""
         reports = self.folder / "reports.jsonl"
         reports.unlink(missing_ok=True)
-        done = self.pytester.run(sys.executable, "-m", "pytest", *arguments, timeout=DEADLINE)
+        done = self.pytester.run(sys.executable, "-m", "pytest", *OTHERS, *arguments, timeout=DEADLINE)
         output = "\n".join((*done.outlines, *done.errlines))
         return Done(int(done.ret), output, told(reports.read_text().splitlines() if reports.is_file() else ()))
 

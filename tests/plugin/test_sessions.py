@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
-from .conftest import Project
+from .conftest import OTHERS, Project
 
 pytest_plugins = ["pytester"]
 
@@ -102,7 +102,7 @@ def test_a_timeout_by_thread_ends_pytest_and_the_guard_ends_the_rest(project: Pr
 def test_an_interrupt_ends_the_session_in_order(project: Project) -> None:
     project.test(HANGS)
     process = subprocess.Popen(
-        [sys.executable, "-m", "pytest"],
+        [sys.executable, "-m", "pytest", *OTHERS],
         cwd=project.folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
