@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
-from misstep.harness.checkers.verdict import Case, Finding, Verdict
+from misstep.harness.checkers.verdict import Answer, Case, Finding, Verdict
 from misstep.harness.choreography.words import Choreography
-from misstep.harness.history.ending import saga_runs
+from misstep.harness.history.ending import declared_events, saga_runs
 from misstep.harness.history.entries import Binding, Consumer, Delivered, Drove, Exchange, Published, Queue
 from misstep.harness.history.history import History
 from misstep.harness.history.payload import LARGEST
@@ -41,7 +41,7 @@ def contract(case: Case) -> Verdict:
         return Verdict(checker="contract", answer="unknown", reason="nothing was published")
     wrong = tuple(_mistyped(published))
     advice = (*_unhandled(case), *_unemitted(case), *_undone_steps(case))
-    answer = "invalid" if wrong else "valid"
+    answer: Answer = "invalid" if wrong else "valid"
     return Verdict(checker="contract", answer=answer, findings=wrong + advice, asked=len(published))
 
 
@@ -86,20 +86,20 @@ def _is_json(entry: Published) -> bool:
 
 
 def _unhandled(case: Case) -> Iterator[Finding]:
-    """Yield the events that reached nobody, in no run; the last word of a saga needs no listener."""
+    """Yield the events that reached nobody, in no run; what a saga declares is heard by whoever declared it."""
     senders: dict[str, Published] = {}
     handled: set[str] = set()
     for history in (case.history, *case.clean):
         queues = {entry.queue: entry for entry in history.of(Queue)}
-        heard = {entry.queue for kind in (Consumer, Delivered) for entry in history.of(kind)}
+        heard = {entry.queue for entry in history if isinstance(entry, Consumer | Delivered)}
         for entry in history.of(Published):
             if entry.owed is None or heard.intersection(entry.owed) or _waits(entry, queues):
                 handled.add(entry.event)
     for entry in case.history.of(Published):
         senders.setdefault(entry.event, entry)
-    last = _last_words(case.choreography)
+    declared = {event for saga in case.choreography.sagas.values() for event in declared_events(saga)}
     for event, entry in senders.items():
-        if event in handled or event in last or _ignored(case.choreography, event):
+        if event in handled or event in declared or _ignored(case.choreography, event):
             continue
         where = ", ".join(map(repr, entry.owed or ()))
         why = f"nobody consumes {where}" if where else "no queue is bound for it"
@@ -112,13 +112,6 @@ def _waits(entry: Published, queues: dict[str, Queue]) -> bool:
     timed = bool(entry.properties.get("expiration"))
     owed = [queues[queue].arguments for queue in entry.owed or () if queue in queues]
     return any("x-dead-letter-exchange" in each and (timed or "x-message-ttl" in each) for each in owed)
-
-
-def _last_words(choreography: Choreography) -> set[str]:
-    found: set[str] = set()
-    for saga in choreography.sagas.values():
-        found.update(saga.completes, saga.fails, (step.undoes for step in saga.steps if step.undoes))
-    return found
 
 
 def _unemitted(case: Case) -> Iterator[Finding]:

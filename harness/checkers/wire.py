@@ -93,8 +93,7 @@ def wire(case: Case) -> Verdict:
         *_consuming(consumers, queues),
         *_fleeting(history, judged, queues),
         *_publishing(judged, queues),
-        *_dropped(case, judged),
-        *_returned(history, judged),
+        *_unrouted(case, judged),
         *_early(case),
         *_endless(history, queues),
         *_refused(history, published),
@@ -185,26 +184,23 @@ def _where(sent: Published) -> str:
     return f"exchange {sent.exchange!r}" if sent.exchange else f"queue {sent.routing_key!r}"
 
 
-def _dropped(case: Case, published: Iterable[Published]) -> Iterator[Sign]:
+def _unrouted(case: Case, published: list[Published]) -> Iterator[Sign]:
     """Find what no queue took though one does at other times; what nobody ever takes is a matter of the contract."""
-    routed = {
-        (entry.exchange, entry.routing_key)
-        for history in (case.history, *case.clean)
-        for entry in history.of(Published)
-        if entry.owed
-    }
+    histories = (case.history, *case.clean)
+    routed = {_address(sent) for history in histories for sent in history.of(Published) if sent.owed}
+    arrived = {_identity(sent) for sent in published if sent.owed}
+    returned = {back.message for back in case.history.of(Returned)}
     for sent in published:
-        if sent.owed == () and not sent.mandatory and (sent.exchange, sent.routing_key) in routed:
-            yield Sign("dropped", sent.service, f"{sent.event} to {_where(sent)}", sent.message)
+        if sent.owed == () and _address(sent) in routed and _identity(sent) not in arrived:
+            example = f"{sent.event} to {_where(sent)}"
+            if sent.message in returned:
+                yield Sign("returned", sent.service, example, sent.message)
+            elif not sent.mandatory:
+                yield Sign("dropped", sent.service, example, sent.message)
 
 
-def _returned(history: History, published: list[Published]) -> Iterator[Sign]:
-    entries = {sent.message: sent for sent in published}
-    routed = {_identity(sent) for sent in published if sent.owed}
-    for back in history.of(Returned):
-        sent = entries.get(back.message)
-        if sent and _identity(sent) not in routed:
-            yield Sign("returned", sent.service, f"{sent.event} to {_where(sent)}", sent.message)
+def _address(sent: Published) -> tuple[str, str]:
+    return sent.exchange, sent.routing_key
 
 
 def _identity(sent: Published) -> tuple[str, ...]:

@@ -151,9 +151,10 @@ class TestUnrouted:
     def test_what_came_back_must_be_published_again(self) -> None:
         story = placed(owed=(), mandatory=True, id="7")
         story.add(entries.Returned, message="1:order.placed", service="order", reason="NO_ROUTE")
-        assert list(habits(case(story))) == ["returned/order"]
-        story.publish("order", "order.placed", name="1:order.placed#2", mandatory=True, id="7")
+        assert list(habits(case(story, completed()))) == ["returned/order"]
         assert not habits(case(story))
+        story.publish("order", "order.placed", name="1:order.placed#2", mandatory=True, id="7")
+        assert not habits(case(story, completed()))
 
 
 class TestRequeue:
