@@ -166,6 +166,8 @@ def verdict(exploration: Exploration) -> str:
     if exploration.failures:
         count = len(exploration.failures)
         return f"{where}: invalid: {count} failing {'plan' if count == 1 else 'plans'} ({tried})"
+    if not exploration.trials:
+        return f"{where}: unknown: there was no time to try any plan ({tried}); give it more by --time"
     if exploration.exit_status:
         return f"{where}: unknown: {len(exploration.trials) - exploration.counts['valid']} plans say nothing ({tried})"
     return f"{where}: valid ({tried})"

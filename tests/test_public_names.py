@@ -7,8 +7,8 @@ import misstep.harness
 def test_the_names_of_the_harness() -> None:
     assert misstep.harness.__all__ == [
         "Answer", "BlockingStage", "Case", "Choreography", "Drive", "Driver", "Effect", "EventRules", "External",
-        "Fault", "Finding", "History", "House", "Plan", "Probe", "Progress", "QuietRules", "Ready", "Run", "Saga", "Selector",
-        "Service", "Site", "StageHandle", "Step", "Store", "Verdict", "View", "arm_nothing", "load", "run",
+        "Fault", "Finding", "History", "House", "Plan", "Probe", "Progress", "QuietRules", "Ready", "Run", "Saga",
+        "Selector", "Service", "Site", "StageHandle", "Step", "Store", "Verdict", "View", "arm_nothing", "load", "run",
     ]  # fmt: skip
     for name in misstep.harness.__all__:
         assert getattr(misstep.harness, name).__doc__

@@ -72,6 +72,7 @@ class Kind:
         make: Puts a fault of this kind to work.
         parameters: What it may be given in ``with``.
         service: Whether it must name a service.
+        message: Whether it must name a message; else it fires at the first one of its service.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Kind:
     make: Arm
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     service: bool = True
+    message: bool = True
 
 
 def check(kind: Kind, fault: Fault) -> None:
@@ -94,7 +96,7 @@ def check(kind: Kind, fault: Fault) -> None:
         raise PlanError(f"{kind.name} has moment {at.moment!r} in {str(at)!r}: expected {choices(kind.moments)}{near}")
     if kind.service and not at.service:
         raise PlanError(f"{kind.name} at {at} names no service; say which service it befalls")
-    if at.moment not in ("drive", "quiet") and not (at.event or at.message):
+    if kind.message and at.moment not in ("drive", "quiet") and not (at.event or at.message):
         raise PlanError(f"{kind.name} at {at} names no message; give the event type or causal name that it fires at")
     if at.attempt < 0:
         raise PlanError(f"{kind.name} at {at} has attempt {at.attempt}: expected 1 or more, or 0 for any delivery")

@@ -29,7 +29,7 @@ def cut(service: str, *, at: At = "ack", of: str = "", attempt: int = 1) -> Faul
             to the broker, and no confirm comes back. ``deliver``: the message never reaches the service. ``ack``: the
             acknowledgement never reaches the broker. ``acked``: the broker has it. ``drive``, ``quiet``: all
             connections are reset.
-        of: The message, by event type (the first such) or by causal name; empty for ``drive`` and ``quiet``.
+        of: The message, by event type (the first such) or by causal name; empty for whichever comes first.
         attempt: Which delivery of the message, from 1.
 
     Raises:
@@ -44,7 +44,7 @@ def refuse(service: str, *, at: At = "drive", of: str = "", by: float | None = N
     Args:
         service: Which.
         at: The moment at which it begins; see :func:`cut`.
-        of: The message, by event type (the first such) or by causal name; empty for ``drive`` and ``quiet``.
+        of: The message, by event type (the first such) or by causal name; empty for whichever comes first.
         by: Seconds; without it, until all has fallen silent.
         attempt: Which delivery of the message, from 1.
 
@@ -156,12 +156,14 @@ CUT = Kind(
     about="A service's connection to the broker is reset at a moment.",
     moments=MOMENTS,
     make=Cutting,
+    message=False,
 )
 REFUSE = Kind(
     name="link.refuse",
     about="A service loses its connections to the broker, and gets no new one for a while.",
     moments=MOMENTS,
     make=Outage,
+    message=False,
     parameters={"by": Parameter(takes="seconds", about="how long; without it, until all is quiet")},
 )
 KINDS = (CUT, REFUSE)

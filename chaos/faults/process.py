@@ -34,7 +34,7 @@ def crash(
             it. ``deliver``: the message never reaches the service. ``ack``: the acknowledgement never reaches the
             broker. ``acked``: the broker has it. ``drive``: before the first driver. ``quiet``: when all has fallen
             silent.
-        of: The message, by event type (the first such) or by causal name; empty for ``drive`` and ``quiet``.
+        of: The message, by event type (the first such) or by causal name; empty for whichever comes first.
         down: Seconds before it is started again; without it, at once.
         attempt: Which delivery of the message, from 1.
 
@@ -60,7 +60,7 @@ def stop(
     Args:
         service: Which.
         at: The moment at which it is told to stop; see :func:`crash`.
-        of: The message, by event type (the first such) or by causal name; empty for ``drive``.
+        of: The message, by event type (the first such) or by causal name; empty for whichever comes first.
         down: Seconds before it is started again; without it, when all has fallen silent.
         attempt: Which delivery of the message, from 1.
 
@@ -85,7 +85,7 @@ def pause(
     Args:
         service: Which.
         at: The moment at which it freezes; see :func:`crash`.
-        of: The message, by event type (the first such) or by causal name; empty for ``drive``.
+        of: The message, by event type (the first such) or by causal name; empty for whichever comes first.
         by: Seconds.
         attempt: Which delivery of the message, from 1.
 
@@ -234,6 +234,7 @@ CRASH = Kind(
     about="A service is killed (SIGKILL) at a moment, and started again.",
     moments=MOMENTS,
     make=Crash,
+    message=False,
     parameters={"down": DOWN},
 )
 STOP = Kind(
@@ -241,6 +242,7 @@ STOP = Kind(
     about="A service is stopped in good order, and started again later.",
     moments=MOMENTS[:-1],
     make=Stop,
+    message=False,
     parameters={"down": DOWN},
 )
 PAUSE = Kind(
@@ -248,6 +250,7 @@ PAUSE = Kind(
     about="A service stands still (SIGSTOP) while its connections stay open.",
     moments=MOMENTS[:-1],
     make=Pause,
+    message=False,
     parameters={"by": Parameter(takes="seconds", about="how long it stands still")},
 )
 KINDS = (CRASH, STOP, PAUSE)
