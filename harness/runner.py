@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from misstep.harness.checkers.judge import judge
-from misstep.harness.checkers.registry import BUILT_IN
+from misstep.harness.checkers.own import checkers_of
 from misstep.harness.checkers.verdict import Answer, Case, Checker, Verdict, overall
 from misstep.harness.disturbance import Arm
 from misstep.harness.history.history import History
@@ -47,7 +47,7 @@ async def run(
     *,
     arm: Arm,
     clean: Sequence[History] = (),
-    checkers: Sequence[Checker] = BUILT_IN,
+    checkers: Sequence[Checker] | None = None,
     strict: bool = False,
 ) -> Run:
     """Run a plan on an open stage and judge it.
@@ -57,15 +57,17 @@ async def run(
         plan: What to drive, and which faults to make.
         arm: Makes faults of the plan's data.
         clean: Histories of fault-free runs of the same drives, to learn from and to compare with.
-        checkers: Who judges.
+        checkers: Who judges; by default all that are built in, and those that the choreography names.
         strict: Whether warnings count as invalid.
 
     Raises:
         PlanError: The plan does not fit the choreography.
+        ChoreographyError: A checker that it names is not there.
     """
+    judges = checkers_of(stage.choreography) if checkers is None else checkers
     performance = Performance(stage, plan, arm, clean)
     history = await performance.perform()
-    return judged(stage, plan, history, clean=clean, checkers=checkers, strict=strict, warm=performance.warm)
+    return judged(stage, plan, history, clean=clean, checkers=judges, strict=strict, warm=performance.warm)
 
 
 def judged(
@@ -74,12 +76,13 @@ def judged(
     history: History,
     *,
     clean: Sequence[History] = (),
-    checkers: Sequence[Checker] = BUILT_IN,
+    checkers: Sequence[Checker] | None = None,
     strict: bool = False,
     warm: bool = False,
 ) -> Run:
     """Ask every checker about what happened; a stage on which all was not valid is spoilt by it."""
-    verdicts = judge(Case(choreography=stage.choreography, history=history, clean=tuple(clean)), checkers)
+    judges = checkers_of(stage.choreography) if checkers is None else checkers
+    verdicts = judge(Case(choreography=stage.choreography, history=history, clean=tuple(clean)), judges)
     answer = overall(verdicts, strict=strict)
     if answer != "valid":
         stage.spoilt = stage.spoilt or f"a run on it was {answer}"

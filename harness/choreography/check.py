@@ -20,6 +20,7 @@ from misstep.harness.choreography.words import Choreography, Saga, Service, Stor
 from misstep.harness.errors import ChoreographyError, Problem
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 SECTIONS = ("services", "stores", "externals", "drivers", "effects", "sagas", "probes", "views")
 
 
@@ -48,6 +49,10 @@ def find(choreography: Choreography) -> Iterator[Problem]:
     yield from names(choreography)
     yield from templates("choreography.broker_url", choreography.broker_url, shape_of_environment())
     yield from templates("choreography.management_url", choreography.management_url, shape_of_environment())
+    for at, name in enumerate(choreography.checkers):
+        if not FUNCTION.fullmatch(name):
+            hint = "such as checks:every_order_is_paid"
+            yield Problem(f"choreography.checkers[{at}]", shown(name), "module:function", hint)
     for name, service in choreography.services.items():
         yield from check_service(f"services.{name}", service, choreography)
     yield from circles(choreography.services)

@@ -91,6 +91,7 @@ def build(file: Table, folder: Path) -> Choreography:
     name = head.text("name", default=folder.name)
     head.choice("broker", BROKERS, "rabbitmq")
     broker_url, management_url = head.text("broker_url"), head.text("management_url")
+    checkers = head.texts("checkers")
     head.close()
     choreography = Choreography(
         name=name,
@@ -108,6 +109,7 @@ def build(file: Table, folder: Path) -> Choreography:
         views=named(file, "views", sections.view),
         quiet=sections.quiet(file.table("quiet")),
         progress=sections.progress(file.table("progress")),
+        checkers=checkers,
     )
     file.close()
     return choreography

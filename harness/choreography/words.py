@@ -335,6 +335,8 @@ class Choreography:
         events: Where events keep their type, correlation and id.
         quiet: When a run counts as over.
         progress: What counts as a storm or a cycle.
+        checkers: Checkers of its own, each ``module:function``, that judge beside those that are built in; modules are
+            looked for in ``folder`` first.
         source: The name of its file in ``folder``; empty where it was declared in Python.
     """
 
@@ -354,4 +356,5 @@ class Choreography:
     events: EventRules = EventRules()
     quiet: QuietRules = QuietRules()
     progress: Progress = Progress()
+    checkers: tuple[str, ...] = ()
     source: str = field(default="", compare=False)
