@@ -25,6 +25,9 @@ T = TypeVar("T")
 DRAIN: Final = 2.0
 """Seconds that the broker has to show, after a fault, that it has read what was sent before."""
 
+SLICE: Final = 1 << 14
+"""Bytes that a session gets at once: the other side has the first of many messages while the last are decoded."""
+
 AWAIT: Final = 5.0
 """Seconds that the broker has to confirm a publish that a fault waits for."""
 
@@ -215,15 +218,20 @@ class Link:
         wire = self._wires.get(path)
         if wire is None:
             return
-        before = wire.session.stirred
-        if side == "service":
-            self.counts.up += len(data)
-            if not self._frozen:
-                self._work(wire, partial(wire.session.from_service, data))
-        else:
-            self.counts.down += len(data)
-            self._work(wire, partial(wire.session.from_broker, data))
-        if wire.session.stirred != before:
+        session = wire.session
+        before = session.stirred
+        for at in range(0, len(data), SLICE):
+            if path not in self._wires:
+                return
+            piece = data[at : at + SLICE]
+            if side == "service":
+                self.counts.up += len(piece)
+                if not self._frozen:
+                    self._work(wire, partial(session.from_service, piece))
+            else:
+                self.counts.down += len(piece)
+                self._work(wire, partial(session.from_broker, piece))
+        if session.stirred != before:
             self.last_activity = self._clock()
 
     def ended(self, path: Path, side: Side, error: Exception | None) -> None:

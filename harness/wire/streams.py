@@ -48,6 +48,7 @@ class End(asyncio.Protocol):
         self._finish: Callable[[], None] | None = None
         self._full = False
         self._stopped = False
+        self._aborted = False
         self.peer: End
         self.over = False
 
@@ -135,8 +136,9 @@ class End(asyncio.Protocol):
             self._transport.close()
 
     def _reset(self) -> None:
-        if self._transport is None:
+        if self._transport is None or self._aborted:
             return
+        self._aborted = True
         number = os.dup(self._transport.get_extra_info("socket").fileno())
         with socket.socket(
             fileno=number

@@ -147,16 +147,24 @@ def decode_properties(header: bytes) -> tuple[dict[str, object], dict[str, objec
     """
     properties: dict[str, object] = {}
     headers: dict[str, object] = {}
-    for name, encoded in _encoded_properties(header):
-        kind = _KINDS[name]
+    position, end = _PROPERTIES_AT, len(header) - 1
+    for name, kind in _layout(header[_PROPERTIES_AT - 2] << 8 | header[_PROPERTIES_AT - 1]):
         if kind == "short":
-            properties[name] = encoded[1:].decode(errors="surrogateescape")
+            start = position + 1
+            position = start + header[position]
+            properties[name] = header[start:position].decode(errors="surrogateescape")
         elif kind == "octet":
-            properties[name] = encoded[0]
+            properties[name] = header[position]
+            position += 1
         elif kind == "table":
-            headers = decode_table(encoded)
+            start = position
+            position += 4 + int.from_bytes(header[start : start + 4], "big")
+            headers = decode_table(header[start:position])
         else:
-            properties[name] = _timestamp(encoded)
+            properties[name] = _timestamp(header[position : position + 8])
+            position += 8
+        if position > end:
+            raise ValueError(f"the property {name} is cut off")
     return properties, headers
 
 

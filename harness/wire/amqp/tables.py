@@ -18,6 +18,7 @@ from pamqp import decode, encode
 _SIZE = struct.Struct(">I")
 _STAMP = struct.Struct(">Q")
 _DOUBLE = struct.Struct(">d")
+_STRING = ord("S")
 
 
 def decode_table(data: bytes) -> dict[str, object]:
@@ -26,11 +27,33 @@ def decode_table(data: bytes) -> dict[str, object]:
     Raises:
         ValueError: It is malformed, or has an unknown type.
     """
+    table: dict[str, object] = {}
     try:
-        _, table = decode.field_table(data)
+        position, end = 4, 4 + _SIZE.unpack_from(data)[0]
+        while position < end:
+            start = position + 1
+            position = start + data[position]
+            key = data[start:position].decode(errors="surrogateescape")
+            if data[position] == _STRING:
+                start = position + 5
+                position = start + _SIZE.unpack_from(data, position + 1)[0]
+                table[key] = _text(data[start:position])
+            else:
+                consumed, table[key] = decode.embedded_value(data[position:end])
+                position += consumed
     except Exception as error:  # the codec lets IndexError and others of its own through
         raise ValueError(f"malformed table: {error}") from error
-    return dict(table)
+    if position != end or end > len(data):
+        raise ValueError("malformed table: its size is not that of its entries")
+    return table
+
+
+def _text(data: bytes) -> str | bytes:
+    """Return a long string, which may hold any bytes, as text where it is some."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
 
 
 def encode_table(table: Mapping[str, object], original: bytes = b"") -> bytes:
@@ -56,7 +79,7 @@ def _entries(data: bytes) -> dict[str, tuple[object, bytes]]:
     while position < end:
         start = position
         position += 1 + data[position]
-        key = data[start + 1 : position].decode()
+        key = data[start + 1 : position].decode(errors="surrogateescape")
         consumed, value = decode.embedded_value(data[position:end])
         position += consumed
         entries[key] = (value, data[start:position])
