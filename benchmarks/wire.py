@@ -170,10 +170,12 @@ def proxy(kind: str, port: int) -> Iterator[int]:
         here, there = multiprocessing.get_context("spawn").Pipe()
         process = multiprocessing.get_context("spawn").Process(target=serve, args=(kind, port, there))
         process.start()
-        yield here.recv()
-        here.close()
-        process.terminate()
-        process.join()
+        try:
+            yield here.recv()
+        finally:
+            here.close()
+            process.terminate()
+            process.join()
 
 
 def toxiproxy_binary() -> str | None:
@@ -191,17 +193,19 @@ def toxiproxy(port: int) -> Iterator[int]:
     )
     wanted = {"name": "bench", "listen": f"127.0.0.1:{own}", "upstream": f"127.0.0.1:{port}"}
     request = urllib.request.Request(f"http://127.0.0.1:{api}/proxies", json.dumps(wanted).encode())
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            urllib.request.urlopen(request).close()
-            break
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-    yield own
-    process.terminate()
-    process.wait()
+    try:
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                urllib.request.urlopen(request).close()
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+        yield own
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def free_port() -> int:
