@@ -6,6 +6,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from typing import cast
 
 from misstep.harness.brokers.rabbitmq.model.broker import Broker
 from misstep.harness.brokers.rabbitmq.model.connection import Connection
@@ -159,10 +160,9 @@ class _Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin a connection of the model; while the broker is down, end the transport instead."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by type
         if self._server.down:
-            transport.abort()
+            self._transport.abort()
             return
         peer = transport.get_extra_info("peername")
         self.connection = self._server.model.connect(f"{peer[0]}:{peer[1]}", self._server.clock())
