@@ -339,7 +339,7 @@ class _Channel(asyncio.Protocol):
     def _take(self, event: dict[str, Any]) -> None:
         match event["event"]:
             case "ready":
-                self.ready.set_result(event["pid"])
+                _give(self.ready, event["pid"])
             case "started":
                 _give(self._starts.pop(event["id"]), event["pid"])
             case "failed":

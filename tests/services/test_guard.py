@@ -65,6 +65,19 @@ async def guard() -> AsyncIterator[Guard]:
         yield guard
 
 
+@pytest.mark.asyncio
+async def test_a_guard_outlives_who_is_cancelled_while_it_starts(tmp_path: Path) -> None:
+    command = Command((sys.executable, "-c", "raise SystemExit(7)"), os.environ, tmp_path, tmp_path / "log")
+    async with Guard() as guard:
+        impatient = asyncio.create_task(guard.spawn(command))
+        await until(lambda: guard._channel is not None)
+        impatient.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await impatient
+        process = await guard.spawn(command)
+        assert (await process.wait()).code == 7
+
+
 async def until(condition: Callable[[], object]) -> None:
     """Wait until a condition of the outside world holds."""
     async with asyncio.timeout(DEADLINE):
