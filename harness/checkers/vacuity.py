@@ -24,6 +24,15 @@ def vacuity(case: Case) -> Verdict:
     elif not started:
         results = ", ".join(f"{entry.driver!r} {entry.result} {entry.detail}".strip() for entry in drove)
         reasons.append(f"no saga started ({results})")
+    else:
+        blind = [run for run in runs if run.result == "unknown" and not run.published]
+        details = {entry.saga: entry.detail for entry in drove}
+        reasons += [
+            f"nobody can say what became of {run.driver!r}, and no event was seen of its saga {run.number}"
+            f"{': ' * bool(details[run.number])}{details[run.number]}"
+            for run in blind
+            if run.number in details
+        ]
     reasons += [f"{note.what}: {note.text}" for note in case.history.of(Note) if note.unknown]
     if last_quiet(case.history) is None:
         reasons.append("the run was cut short before it fell quiet")

@@ -33,6 +33,15 @@ def test_a_saga_that_never_started_leaves_the_run_unknown() -> None:
     assert "no driver was run" in vacuity(case(Story().stage().quiet())).reason
 
 
+def test_a_stimulus_of_which_nothing_is_known_leaves_the_run_unknown_though_another_saga_started() -> None:
+    story = completed()
+    story.drive(2, "B", result="unknown")
+    assert "nobody can say what became of 'place'" in vacuity(case(story.quiet())).reason
+    story = completed()
+    story.drive(2, "B", result="fail")
+    assert vacuity(case(story.quiet())).answer == "valid", "a stimulus that was refused need start nothing"
+
+
 def test_a_run_cut_short_is_unknown() -> None:
     assert "cut short" in vacuity(case(completed())).reason
 
