@@ -59,7 +59,8 @@ class Performance:
             self.note("stage failed", str(error))
             await self.end()
             return History(self.history)
-        except BaseException:
+        except BaseException as error:
+            self._broke(error)
             await self.end()
             raise
         return await self.conclude()
@@ -70,6 +71,9 @@ class Performance:
             await self.finish()
         except StageError as error:
             self.note("stage failed", str(error))
+        except BaseException as error:
+            self._broke(error)
+            raise
         finally:
             await self.end()
         return History(self.history)  # what still happens on the stage is no part of this run
@@ -126,16 +130,15 @@ class Performance:
 
     async def end(self) -> None:
         """Stop watching, and leave the stage as it was: no timer, no interceptor, no fault."""
-        await self.clients.close()
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
         self.stage.interceptors.clear()
-        for disturbance in self._faults:
-            try:
-                await disturbance.heal()
-            except StageError as error:
-                self.note("stage failed", f"while healing: {error}")
+        try:
+            await self.clients.close()
+        finally:
+            for disturbance in self._faults:
+                await self._undo(disturbance)
         self._report_links()
         for complaint in self.stage.means.broker.complaints():
             self.note("broker", complaint.text, unknown=complaint.unknown)
@@ -204,6 +207,19 @@ class Performance:
         await self.stage.means.broker.restart()
 
     # -- within
+
+    async def _undo(self, disturbance: Disturbance) -> None:
+        """Heal a fault, whatever it is worth; one that breaks must not keep the others from it."""
+        try:
+            await disturbance.heal()
+        except StageError as error:
+            self.note("stage failed", f"while healing: {error}")
+        except Exception as error:
+            self.note("own error", f"while healing: {type(error).__name__}: {error}")
+
+    def _broke(self, error: BaseException) -> None:
+        """Spoil the stage of a run that was left in its middle: nobody knows what is still under way."""
+        self.stage.spoilt = self.stage.spoilt or f"a run on it broke off: {type(error).__name__}: {error}"
 
     async def _still(self, within: float | None = None, *, healed: bool = True, back: bool = False) -> bool:
         seen = await self.watch.wait(within, healed=healed, back=back)

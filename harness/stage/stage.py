@@ -316,9 +316,12 @@ class Stage:
         )
 
     def _ended(self, end: ProcessEnd) -> None:
-        """Note that a process ended; when nobody had asked it to, that is its own doing."""
-        if not end.asked:
-            self._happened(end.service, "exited", end.incarnation, f"process {end.process} {end.exit}")
+        """Note that a process ended; when nobody had asked it to, that is its own doing, and spoils the next run."""
+        if end.asked:
+            return
+        self._happened(end.service, "exited", end.incarnation, f"process {end.process} {end.exit}")
+        if self.runs:
+            self.spoilt = self.spoilt or f"service {end.service} ended by itself"
 
     def _called(self, call: Call) -> None:
         self.calls.append(call)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 import pytest_asyncio
 from misstep.chaos import delivery, process
 from misstep.chaos.faults.arm import arm
+from misstep.chaos.faults.calm import Calm
 from misstep.harness.choreography.words import (
     Choreography,
     Driver,
@@ -21,6 +24,7 @@ from misstep.harness.choreography.words import (
     Selector,
     Service,
 )
+from misstep.harness.disturbance import Disturbance, Ground, Tell
 from misstep.harness.errors import DriverFailed, PlanError, ServiceFailed
 from misstep.harness.history import entries
 from misstep.harness.plan import Drive, Fault, Plan, Site
@@ -80,6 +84,21 @@ async def test_a_run_that_is_not_valid_spoils_its_stage(house: House) -> None:
     assert done.answer == "unknown", "a fault that never fired proves nothing"
     assert stage.spoilt
     assert await warm.get() is not stage
+    await warm.close()
+
+
+@pytest.mark.asyncio
+async def test_a_service_that_ends_between_two_runs_spoils_its_stage(house: House) -> None:
+    warm = WarmStage(house)
+    stage = await warm.get()
+    assert (await run(stage, DRIVE, arm=arm)).answer == "valid"
+    (dying,) = stage.services["worker"].processes.values()
+    os.kill(dying.pid, signal.SIGKILL)
+    await dying.wait()
+    async with asyncio.timeout(20):
+        while not stage.spoilt:  # noqa: ASYNC110 (nothing is told of it)
+            await asyncio.sleep(0)
+    assert await warm.get() is not stage, "a run without one of its services may pass for want of anybody to fail"
     await warm.close()
 
 
@@ -162,3 +181,28 @@ async def test_stages_of_one_house_do_not_disturb_each_other(house: House) -> No
         done = await asyncio.gather(run(one, DRIVE, arm=arm), run(other, DRIVE, arm=arm))
     assert [each.answer for each in done] == ["valid", "valid"]
     assert all(len(each.history.of(entries.Delivered)) == 1 for each in done)
+
+
+class Breaks(Calm):
+    """A fault that cannot heal: our own mistake, rather than the stage's."""
+
+    async def heal(self) -> None:
+        raise KeyError("no such thing")
+
+
+@pytest.mark.asyncio
+async def test_a_run_that_breaks_off_leaves_nothing_behind_and_spoils_its_stage(house: House) -> None:
+    warm = WarmStage(house)
+    stage = await warm.get()
+    faults = (process.stop("worker"), process.pause("worker", at="drive", by=600.0))
+
+    def breaks_first(fault: Fault, ground: Ground, tell: Tell) -> Disturbance:
+        return Breaks() if fault is faults[0] else arm(fault, ground, tell)
+
+    with pytest.raises(KeyError, match="no such thing"):
+        await run(stage, replace(DRIVE, faults=faults), arm=breaks_first)
+    assert stage.interceptors == []
+    assert stage.able() == {"worker"}, "the other fault must be healed all the same"
+    assert "KeyError" in stage.spoilt
+    assert await warm.get() is not stage
+    await warm.close()
