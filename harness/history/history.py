@@ -39,9 +39,9 @@ class History:
         return [entry for entry in self._entries if isinstance(entry, kind)]
 
     def to_lines(self) -> Iterator[str]:
-        """Yield each entry as one line of JSON, its kind beside its fields."""
+        """Yield each entry as one line of JSON, the name of its class as ``entry`` beside its fields."""
         for entry in self._entries:
-            plain = {"kind": type(entry).__name__, **msgspec.to_builtins(entry)}
+            plain = {"entry": type(entry).__name__, **msgspec.to_builtins(entry)}
             yield json.dumps(plain, separators=(",", ":"), default=str)
 
     @staticmethod
@@ -57,7 +57,7 @@ class History:
                 continue
             try:
                 plain = json.loads(line)
-                entries.append(msgspec.convert(plain, KINDS[plain.pop("kind")]))
+                entries.append(msgspec.convert(plain, KINDS[plain.pop("entry")]))
             except (ValueError, KeyError, AttributeError, TypeError, msgspec.ValidationError) as error:
                 shown = line.strip()[:80]
                 raise MisstepError(f"{source}, line {number} is no entry of a history: {shown!r} ({error})") from error
