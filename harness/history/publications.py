@@ -83,7 +83,7 @@ class Publications:
         known, _ = self._waiting.pop((service, fact.publish), (None, 0))
         if known is not None:
             recording.causes.lost(known)
-        for queue in recording.topology.routes_to(message.exchange, message.routing_key) or ():
+        for queue in recording.topology.routes_to(message.exchange, message.routing_key, message.headers) or ():
             backlog[queue] -= backlog[queue] > 0
         recording.history.append(entries.Lost(at=recording.clock(), message=heard.message, service=service))
 

@@ -5,7 +5,7 @@ from misstep.harness.history.entries import Delivered, Drove, Published, Settled
 from misstep.harness.history.history import History
 from misstep.harness.quiescence import FLOOR, Moving, Silence, Stillness, judge, learn
 from misstep.harness.wire import facts
-from misstep.harness.wire.interceptor import Hold, Kill
+from misstep.harness.wire.interceptor import Drop, Hold, Kill
 
 from .wires import Wire
 
@@ -168,3 +168,15 @@ def test_a_request_that_was_answered_first_teaches_its_relay() -> None:
     history.append(Drove(at=1.0, saga=1, driver="d", result="ok"))
     history.append(Published(at=1.2, message="1:a", event="a", saga=1, service="order"))
     assert abs(learn([history], default=1.0).gaps["order"] - 0.2) < 1e-9
+
+
+def test_what_never_reached_an_exclusive_queue_does_not_wait_there() -> None:
+    wire = Wire()
+    origin = facts.Origin("payment", 1, 1)
+    wire.tell(facts.Opened(origin))
+    wire.tell(facts.DeclaredExchange(origin, "events", "direct"))
+    wire.tell(facts.DeclaredQueue(origin, "amq.gen-1", exclusive=True))
+    wire.tell(facts.Bound(origin, "events", "amq.gen-1", "copies"))
+    wire.tell(facts.Consuming(origin, "amq.gen-1", "c1"))
+    wire.publish("order", "order.placed", action=Drop(), headers={"CC": ["copies"]})
+    assert look(wire, later=9).quiet
