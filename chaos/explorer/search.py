@@ -294,7 +294,10 @@ class Search:
                 async with self._one_failure:
                     trial = await self._failed(bench, run, trial)
         except MisstepError as error:
-            trial = replace(trial, why=f"could not be run: {error}", seconds=self.clock() - began)
+            once = f"failed once ({trial.why}), and then " if trial.answer == "invalid" else ""
+            trial = replace(
+                trial, answer="unknown", why=f"{once}could not be run: {error}", seconds=self.clock() - began
+            )
             self._errors += 1
             if self._errors >= MOST_ERRORS:
                 self._stop = True

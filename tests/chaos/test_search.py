@@ -11,7 +11,7 @@ from misstep.chaos.explorer.coverage import coverage
 from misstep.chaos.explorer.only import sort_words
 from misstep.chaos.explorer.search import Search, Wish
 from misstep.chaos.explorer.store import load
-from misstep.harness.errors import PlanError
+from misstep.harness.errors import PlanError, StageError
 from misstep.harness.plan import Drive, Plan
 
 pytestmark = pytest.mark.asyncio
@@ -153,6 +153,20 @@ async def test_a_plan_that_cannot_be_run_is_unknown_and_the_search_goes_on(searc
     assert found.exit_status == 2
     assert found.counts["unknown"] == 4
     assert any("could not be run: no stage for" in trial.why for trial in found.trials)
+
+
+async def test_a_failure_that_could_not_be_confirmed_is_unknown(search, model):
+    class NoFresh(model):
+        async def run(self, plan, *, clean=(), fresh=False):
+            if fresh:
+                raise StageError("no stage left")
+            return await super().run(plan, clean=clean, fresh=fresh)
+
+    found = await search(NoFresh(breaks=breaks_where("delivery.redeliver", "payment")))
+    assert found.failures == ()
+    assert found.counts["invalid"] == 0
+    assert found.exit_status == 2
+    assert found.trials[0].why.startswith("failed once (effects: charge happened twice), and then could not be run: no")
 
 
 async def test_a_broken_stage_ends_the_search(search, model):
