@@ -31,7 +31,7 @@ class Clients:
         self._seed = seed
         self._correlations: dict[int, str] = {}
         self._watching: list[asyncio.Task[None]] = []
-        self._before: dict[str, Mapping[str, int]] = {}
+        self._before: dict[str, effects.Count] = {}
         self.driving = 0
         self._kinds = {name: store.kind for name, store in stage.choreography.stores.items()}
 
@@ -40,7 +40,7 @@ class Clients:
         if self._stage.runs > 1:
             for effect in self._stage.choreography.effects.values():
                 if effect.store and not is_scoped(effect.sql):
-                    self._before[effect.name] = (await self._count(effect)).counts
+                    self._before[effect.name] = await self._count(effect)
 
     async def drive(self, saga: int, drive: Drive) -> drivers.Driven:
         """Run a driver; its saga's views are watched from then on."""
@@ -85,13 +85,14 @@ class Clients:
         for effect in stage.choreography.effects.values():
             count = await self._count(effect)
             counts = Counter(count.counts)
-            counts.subtract(self._before.get(effect.name, {}))
+            before = self._before.get(effect.name, effects.Count(effect=effect.name))
+            counts.subtract(before.counts)
             stage.history.append(
                 entries.Measured(
                     at=stage.now(),
                     effect=effect.name,
                     counts={key: number for key, number in counts.items() if number},
-                    error=count.error,
+                    error=count.error or before.error,
                 )
             )
         for probe in stage.choreography.probes.values():

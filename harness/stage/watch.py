@@ -70,12 +70,8 @@ class Watch:
         if seen.moving or seen.wait:
             return seen
         queues = await stage.means.space.queues(stage.queues())
-        outboxes = {
-            name: await self._rows(name, sql)
-            for name, sql in stage.choreography.quiet.outboxes.items()
-            if stage.users(name) & stage.able()
-        }
-        full = self._moving(deadline, pending, queues=queues, outboxes=outboxes)
+        outboxes, unread = await self._outboxes()
+        full = self._moving(deadline, (*pending, *unread), queues=queues, outboxes=outboxes)
         return judge(full, self._silence)
 
     def _moving(self, deadline: float, pending: tuple[str, ...], **more: object) -> Moving:
@@ -115,13 +111,20 @@ class Watch:
         runs = saga_runs(stage.choreography, stage.history)
         return sum(1 for run in runs if run.outcome in ("open", "absent"))
 
-    async def _rows(self, store: str, sql: str) -> int:
-        """Count an outbox; a store that cannot be asked now counts as moving, since nobody knows."""
-        try:
-            rows = (await self._stage.means.stores[store].query(sql)).rows
-        except StoreFailed:
-            return 1
-        return int(rows[0][0] or 0) if rows and rows[0] else 0
+    async def _outboxes(self) -> tuple[dict[str, int], list[str]]:
+        """Count the outboxes of who can act; say which could not be counted, and count as moving, as nobody knows."""
+        stage = self._stage
+        counted: dict[str, int] = {}
+        unread: list[str] = []
+        for name, sql in stage.choreography.quiet.outboxes.items():
+            if not stage.users(name) & stage.able():
+                continue
+            try:
+                rows = (await stage.means.stores[name].query(sql)).rows
+                counted[name] = int(rows[0][0] or 0) if rows and rows[0] else 0
+            except (StoreFailed, ValueError, TypeError) as error:
+                unread.append(f"quiet.outboxes.{name} ({error}) could not be counted")
+        return counted, unread
 
     async def _entry(self, seen: Stillness) -> entries.Quiet:
         stage = self._stage

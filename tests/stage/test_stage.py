@@ -17,20 +17,23 @@ from misstep.chaos.faults.calm import Calm
 from misstep.harness.choreography.words import (
     Choreography,
     Driver,
+    Effect,
     EventRules,
     QuietRules,
     Ready,
     Saga,
     Selector,
     Service,
+    Store,
 )
 from misstep.harness.disturbance import Disturbance, Ground, Tell
-from misstep.harness.errors import DriverFailed, PlanError, ServiceFailed
+from misstep.harness.errors import DriverFailed, PlanError, ServiceFailed, StoreFailed
 from misstep.harness.history import entries
 from misstep.harness.plan import Drive, Fault, Plan, Site
 from misstep.harness.runner import run
 from misstep.harness.stage.house import House
 from misstep.harness.stage.warm import WarmStage
+from misstep.harness.stores.port import Rows
 
 WORKER = Path(__file__).with_name("worker.py")
 DRIVE = Plan(drives=(Drive(driver="job"),))
@@ -206,3 +209,40 @@ async def test_a_run_that_breaks_off_leaves_nothing_behind_and_spoils_its_stage(
     assert "KeyError" in stage.spoilt
     assert await warm.get() is not stage
     await warm.close()
+
+
+def with_a_store(**quiet: object) -> Choreography:
+    declared = choreography(DB="{stores.db.path}")
+    store = Store(name="db", kind="sqlite", target="db.sqlite", schema="create table charges (id)")
+    return replace(declared, stores={"db": store}, quiet=replace(declared.quiet, **quiet))  # type: ignore[arg-type]
+
+
+@pytest.mark.asyncio
+async def test_an_outbox_that_cannot_be_counted_is_held_against_nobody() -> None:
+    declared = with_a_store(within=2.0, outboxes={"db": "select count(*) from nowhere"})
+    async with House.open("embedded", declared) as house, house.stage() as stage:
+        done = await run(stage, DRIVE, arm=arm)
+    assert done.answer == "unknown"
+    (reason,) = (verdict.reason for verdict in done.verdicts if verdict.checker == "progress")
+    assert "no such table: nowhere" in reason
+
+
+@pytest.mark.asyncio
+async def test_an_effect_of_which_it_is_not_known_what_was_there_before_is_not_counted() -> None:
+    effect = Effect(name="charge", store="db", sql="select id, 1 from charges", times={"completed": 0})
+    declared = replace(with_a_store(), effects={"charge": effect})
+    async with House.open("embedded", declared) as house, house.stage() as stage:
+        assert (await run(stage, DRIVE, arm=arm)).answer == "valid"
+        store = stage.means.stores["db"]
+        answers = [StoreFailed("the store is down"), Rows(("id", "n"), (("of an earlier run", 1),))]
+
+        async def query(sql: str, params: object = ()) -> Rows:
+            answer = answers.pop(0)
+            if isinstance(answer, StoreFailed):
+                raise answer
+            return answer
+
+        store.query = query  # type: ignore[method-assign]
+        done = await run(stage, DRIVE, arm=arm)
+    assert done.answer == "unknown"
+    assert "the store is down" in done.history.of(entries.Measured)[0].error
