@@ -91,12 +91,13 @@ def at_delivery(given: Delivery) -> Iterator[Candidate]:
         yield make(0, fault("delivery.redeliver", ack))
         yield make(1, fault("delivery.duplicate", deliver, when="later"), late)
         yield make(2, fault("process.crash", ack))
+        # Nothing else shows a service that acknowledges before its work is done.
+        yield make(3, fault("process.crash", given.at("acked")))
     yield make(3, fault("delivery.duplicate", deliver, when="now"))
     yield make(6, fault("delivery.delay", deliver), late)
     for event in given.overtakers[:1]:
         yield make(7, fault("delivery.reorder", deliver, behind=event), late)
     if given.acked:
-        yield make(8, fault("process.crash", given.at("acked")))
         yield make(9, fault("link.cut", ack))
     yield make(13, fault("delivery.delay", deliver, by=SHORT), late)
     yield make(14, fault("message.corrupt", deliver), asked_for=True)

@@ -227,7 +227,7 @@ class Search:
         """Try first what failed before; what fails no more is forgotten."""
         if self.wish.saved is None:
             return []
-        saved, notes = load(self.wish.saved, self.choreography.name)
+        saved, notes = load(self.wish.saved, self.choreography)
         self.notes += notes
         items: dict[str, Saved] = {}
         for one in saved:

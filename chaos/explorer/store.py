@@ -7,7 +7,7 @@ left alone where it is not understood. A plan that fails no more is forgotten.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,18 +45,24 @@ def save(failure: Failure, choreography: Choreography, folder: Path) -> Path:
     return write_whole(folder / f"{failure.plan.digest}.json", record)
 
 
-def load(folder: Path, choreography: str) -> tuple[list[Saved], list[str]]:
+def load(folder: Path, choreography: Choreography) -> tuple[list[Saved], list[str]]:
     """Return the plans of a choreography that a folder holds, and a note for each file that is not understood."""
     found: list[Saved] = []
     notes: list[str] = []
     for file in sorted(folder.glob("*.json")) if folder.is_dir() else ():
         try:
             record = record_of(file)
-            if record.get("choreography", choreography) == choreography:
+            if is_of(record, choreography):
                 found.append(Saved(plan=plan_of(record, file.name), file=file))
         except PlanError as error:
             notes.append(f"ignored {file.name}: {error}")
     return found, notes
+
+
+def is_of(record: Mapping[str, Any], choreography: Choreography) -> bool:
+    """Say whether a plan was saved for a choreography: one folder may hold several files, and several may have one name."""
+    same_name = record.get("choreography", choreography.name) == choreography.name
+    return same_name and record.get("source", choreography.source) == choreography.source
 
 
 def read(file: Path) -> Plan:

@@ -87,7 +87,7 @@ def shape_of_driver(choreography: Choreography, driver: Driver, *, data: bool, c
         data: Whether its data is known by then, so that ``{data.FIELD}`` means something.
         correlation: Whether ``{correlation}`` does.
     """
-    shape = shape_of_stage(choreography) | {"faker": Fakes()}
+    shape = shape_of_stage(choreography) | {"faker": Fakes(), "broker": filled(*BROKER)}
     if data:
         shape["data"] = driver.json if isinstance(driver.json, dict) else Anything()
     return shape | filled("correlation") if correlation else shape

@@ -42,13 +42,21 @@ async def measure(
         correlation: The saga that a query with ``{correlation}`` is asked for.
     """
     if effect.external:
-        return Count(effect=effect.name, counts=count_calls(effect, calls))
+        return keyed(effect, count_calls(effect, calls))
     sql, parameters = bind(effect.sql, kinds[effect.store], correlation)
     try:
         found = await query(effect.store, sql, parameters)
         return Count(effect=effect.name, counts=count_rows(found.rows))
     except (StoreFailed, ValueError) as error:
         return Count(effect=effect.name, error=f"effects.{effect.name} could not be counted: {error}")
+
+
+def keyed(effect: Effect, counts: Mapping[str, int]) -> Count:
+    """Return counts of calls, or an error where some had no business key: whose effects they were, nobody can say."""
+    if effect.key and counts.get(""):
+        lacking = f"{counts['']} of the calls have no {effect.key}; say where they keep their business key"
+        return Count(effect=effect.name, error=f"effects.{effect.name}.key: {lacking}")
+    return Count(effect=effect.name, counts=counts)
 
 
 def count_calls(effect: Effect, calls: Iterable[Call]) -> dict[str, int]:

@@ -192,6 +192,10 @@ class Stage:
             finally:
                 self.starting.discard(service)
 
+    def is_down(self, service: str) -> bool:
+        """Say whether a service was killed or stopped here, and not started since."""
+        return service in self._down
+
     def freeze(self, service: str, frozen: bool) -> None:
         """Suspend a service's processes where they stand, or let them go on."""
         self.services[service].freeze(frozen)
@@ -325,6 +329,9 @@ class Stage:
 
     def _called(self, call: Call) -> None:
         self.calls.append(call)
+        if not call.scripted:
+            text = f"{call.external} has no answer to {call.method} {call.path}: {call.detail}"
+            self.history.append(entries.Note(at=self.now(), what="external", text=text, unknown=True))
         self.history.append(
             entries.Called(
                 at=self.now(),

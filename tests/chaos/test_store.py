@@ -24,6 +24,11 @@ def failure(model):
 
 
 @pytest.fixture
+def mine(choreography):
+    return replace(choreography, source="choreography.toml")
+
+
+@pytest.fixture
 def keep(failure, choreography):
     def kept(folder, **names):
         return save(failure, replace(choreography, **{"source": "choreography.toml", **names}), folder)
@@ -31,11 +36,11 @@ def keep(failure, choreography):
     return kept
 
 
-def test_a_saved_plan_is_read_back(keep, tmp_path):
+def test_a_saved_plan_is_read_back(keep, tmp_path, mine):
     file = keep(tmp_path / ".misstep" / "failures")
     assert file == tmp_path / ".misstep" / "failures" / f"{PLAN.digest}.json"
     assert read(file) == PLAN
-    found, notes = load(file.parent, "order saga")
+    found, notes = load(file.parent, mine)
     assert [saved.plan for saved in found] == [PLAN]
     assert notes == []
     assert [other.name for other in file.parent.iterdir()] == [file.name]
@@ -46,9 +51,14 @@ def test_saving_twice_is_saving_once(keep, tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_failure_of_another_choreography_in_the_same_folder_is_not_tried(keep, tmp_path):
+def test_a_failure_of_another_choreography_in_the_same_folder_is_not_tried(keep, tmp_path, mine):
     keep(tmp_path, name="another")
-    assert load(tmp_path, "order saga") == ([], [])
+    assert load(tmp_path, mine) == ([], [])
+
+
+def test_a_failure_of_another_file_in_the_same_folder_is_not_tried(keep, tmp_path, mine):
+    keep(tmp_path, source="naive.toml")
+    assert load(tmp_path, mine) == ([], [])
 
 
 def test_a_saved_failure_knows_its_choreography_file(keep, tmp_path):
@@ -81,24 +91,24 @@ def test_a_source_cannot_lead_out_of_the_folder(keep, tmp_path):
     ],
     ids=lambda content: repr(content[:24]),
 )
-def test_what_is_not_understood_is_noted_and_left_alone(keep, tmp_path, content):
+def test_what_is_not_understood_is_noted_and_left_alone(keep, tmp_path, content, mine):
     keep(tmp_path)
     bad = tmp_path / "0.json"
     bad.write_bytes(content)
-    found, notes = load(tmp_path, "order saga")
+    found, notes = load(tmp_path, mine)
     assert [saved.plan for saved in found] == [PLAN]
     assert len(notes) == 1
     assert notes[0].startswith("ignored 0.json: ")
     assert bad.read_bytes() == content
 
 
-def test_a_folder_named_like_a_failure_is_noted(tmp_path):
+def test_a_folder_named_like_a_failure_is_noted(tmp_path, mine):
     (tmp_path / "0.json").mkdir()
-    assert load(tmp_path, "order saga")[0] == []
+    assert load(tmp_path, mine)[0] == []
 
 
-def test_no_folder_is_no_failure(tmp_path):
-    assert load(tmp_path / "none", "order saga") == ([], [])
+def test_no_folder_is_no_failure(tmp_path, mine):
+    assert load(tmp_path / "none", mine) == ([], [])
 
 
 def test_a_bare_plan_can_be_replayed(tmp_path):

@@ -30,6 +30,20 @@ class Count:
     consumers: int
 
 
+def _named(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return properties by the names of the codec, which cannot call one ``type``.
+
+    Raises:
+        BrokerFailed: AMQP has no such property.
+    """
+    renamed = {"message_type" if name == "type" else name: value for name, value in properties.items()}
+    unknown = sorted(renamed.keys() - set(commands.Basic.Properties.attributes()))
+    if unknown:
+        known = sorted({"type", *commands.Basic.Properties.attributes()} - {"message_type", "headers", "cluster_id"})
+        raise BrokerFailed(f"AMQP has no property {unknown[0]!r}; it has {', '.join(known)}; others go into headers")
+    return renamed
+
+
 class Client:
     """One connection of the harness to a broker.
 
@@ -77,7 +91,7 @@ class Client:
             BrokerFailed: No queue took it, the broker refused it, or it did not answer.
         """
         async with self._lock:
-            known = {"delivery_mode": 2, **properties, "headers": dict(headers) or None}
+            known = {"delivery_mode": 2, **_named(properties), "headers": dict(headers) or None}
             answer = await self._ask(
                 PUBLISHING,
                 commands.Basic.Publish(exchange=exchange, routing_key=key, mandatory=True),
