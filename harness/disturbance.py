@@ -56,7 +56,7 @@ class Ground(Protocol):
         """Ask the service to end (SIGTERM) and wait until it has."""
 
     async def start(self, service: str) -> None:
-        """Start the service again and wait until it is ready; does nothing where it runs."""
+        """Start the service again and wait until it is ready; does nothing where it runs, or ended by itself."""
 
     def freeze(self, service: str, frozen: bool) -> None:
         """Suspend the service's processes (SIGSTOP), or let them go on."""

@@ -90,7 +90,8 @@ class Hands:
 
     async def start(self, service: str) -> None:
         """Start a service."""
-        await self.performance.start(service)
+        self._known(service)
+        await self.performance.stage.start(service)
 
     async def query(self, store: str, sql: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
         """Ask a store."""

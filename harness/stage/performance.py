@@ -189,9 +189,10 @@ class Performance:
         await self.stage.stop(service)
 
     async def start(self, service: str) -> None:
-        """Start the service and wait until it is ready."""
+        """Start the service and wait until it is ready; one that ended by itself is not ours to bring back."""
         self._known(service)
-        await self.stage.start(service)
+        if self.stage.is_down(service):
+            await self.stage.start(service)
 
     def freeze(self, service: str, frozen: bool) -> None:
         """Suspend the service's processes, or let them go on."""

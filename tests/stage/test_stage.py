@@ -118,6 +118,17 @@ async def test_a_killed_service_is_back_at_the_end_of_its_run(house: House) -> N
 
 
 @pytest.mark.asyncio
+async def test_a_service_that_ends_by_itself_is_not_brought_back_by_the_healing_of_a_fault() -> None:
+    async with House.open("embedded", choreography("fragile")) as house, house.stage() as stage:
+        clean = await run(stage, DRIVE, arm=arm)
+        fault = process.crash("worker", at="ack", of="job")
+        done = await run(stage, replace(DRIVE, faults=(fault,)), arm=arm, clean=[clean.history])
+    assert done.answer == "invalid"
+    texts = [finding.text for verdict in done.verdicts for finding in verdict.findings]
+    assert any("service worker ended by itself" in text for text in texts)
+
+
+@pytest.mark.asyncio
 async def test_a_fault_may_come_to_its_moment_by_another_ones_healing(house: House) -> None:
     async with house.stage() as stage:
         clean = await run(stage, DRIVE, arm=arm)

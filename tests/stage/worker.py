@@ -20,6 +20,9 @@ channel.queue_declare("done", durable=True)
 
 
 def work(channel, method, properties, body):
+    if how == "fragile" and method.redelivered:
+        connection.sleep(2.0)
+        sys.exit("seen before")
     keep = pika.BasicProperties(correlation_id=properties.correlation_id, delivery_mode=2)
     channel.basic_publish("", "done", body, keep, mandatory=True)
     channel.basic_ack(method.delivery_tag)
