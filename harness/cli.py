@@ -8,8 +8,15 @@ from collections.abc import Sequence
 from importlib.metadata import entry_points
 
 import click
-from misstep.harness.errors import ChoreographyError, MisstepError, PlanError
-from misstep.harness.exit_status import INTERRUPTED, OWN_ERROR, USAGE, VALID
+from misstep.harness.errors import (
+    ChoreographyError,
+    DriverFailed,
+    MisstepError,
+    PartMissing,
+    PlanError,
+    ServiceFailed,
+)
+from misstep.harness.exit_status import INTERRUPTED, OWN_ERROR, UNKNOWN, USAGE, VALID
 
 
 class Commands(click.Group):
@@ -60,9 +67,12 @@ def status(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return USAGE
-    except (ChoreographyError, PlanError) as error:
+    except (ChoreographyError, PlanError, PartMissing) as error:
         click.echo(f"misstep: {error}", err=True)
         return USAGE
+    except (ServiceFailed, DriverFailed) as error:
+        click.echo(f"misstep: {error}\nso nothing could be judged: unknown", err=True)
+        return UNKNOWN
     except MisstepError as error:
         click.echo(f"misstep: {error}", err=True)
         return OWN_ERROR

@@ -5,8 +5,8 @@ status meaning
 ====== ========================================================
 0      valid: everything that was asked was judged, and held
 1      invalid: something is wrong in the system under test
-2      unknown: too little was seen, or it was flaky; not a pass
-3      usage: the command line or a file given to it
+2      unknown: too little was seen, it was flaky, or a service did not even start; not a pass
+3      usage: the command line, a file given to it, or a part that this machine lacks
 4      an error of misstep or of this machine
 130    interrupted
 ====== ========================================================

@@ -25,7 +25,8 @@ def handle(channel, method, properties, body):
         channel.basic_nack(method.delivery_tag, requeue=True)
         return
     if method.routing_key == "order.placed" and "GATEWAY_URL" in os.environ:
-        charge = urllib.request.Request(os.environ["GATEWAY_URL"] + "/charges", body, method="POST")
+        kind = {"Content-Type": "application/json"}
+        charge = urllib.request.Request(os.environ["GATEWAY_URL"] + "/charges", body, kind, method="POST")
         urllib.request.urlopen(charge).close()
     for event in GIVES.get(method.routing_key, ()):
         sent = pika.BasicProperties(correlation_id=order, delivery_mode=2)

@@ -121,9 +121,9 @@ def test_an_interrupt_ends_with_130_and_leaves_nothing_running(project):
         time.sleep(0.01)
 
 
-def test_a_service_that_does_not_start_is_named_and_ends_with_4(project):
+def test_a_service_that_does_not_start_is_named_and_leaves_all_unknown(project):
     (project / "relay.py").write_text("raise SystemExit('no database')")
     done = misstep("explore", cwd=project)
-    assert done.returncode == 4, done.stdout + done.stderr
+    assert done.returncode == 2, done.stdout + done.stderr
     assert "no database" in done.stderr
     assert "Traceback" not in done.stderr
