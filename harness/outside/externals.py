@@ -206,7 +206,8 @@ async def receive(
 async def send(protocol: h11.Connection, writer: asyncio.StreamWriter, reply: Reply, method: str = "") -> bool:
     """Send an answer; whether all of it was handed to the connection."""
     bare = reply.status in (204, 304) or method in ("HEAD", "CONNECT")  # these have no body (RFC 9110, 6.4.1)
-    headers = [*reply.headers.items(), *([] if bare else [("content-length", str(len(reply.body)))])]
+    told = reply.headers if bare else {**reply.headers, "content-length": str(len(reply.body))}
+    headers = [(name.encode(), value.encode(errors="replace")) for name, value in told.items()]  # obs-text is allowed
     pieces = [protocol.send(h11.Response(status_code=reply.status, headers=headers))]
     if reply.body and not bare:
         pieces.append(protocol.send(h11.Data(data=reply.body)))

@@ -187,6 +187,13 @@ class TestAnswers:
         await client.post(f"{gateway.url}/?q=1", content=b"a:b\xff", headers={"x-name": "n"})
         assert gateway.calls[-1].body == "a:b\ufffd"
 
+    async def test_a_header_may_say_what_is_no_ascii(self, stub: Open, client: httpx.AsyncClient) -> None:
+        opened = await stub(Answer(when="POST /charges", headers={"x-payer": "{request.json.name}"}))
+        answer = await client.post(f"{opened.url}/charges", json={"name": "Zoë"})
+        assert answer.status_code == 200
+        assert (b"x-payer", "Zoë".encode()) in answer.headers.raw
+        assert (await opened.next_call()).answered
+
     async def test_a_text_of_another_kind_is_sent_as_it_is(self, stub: Open, client: httpx.AsyncClient) -> None:
         gateway = await stub(Answer(json="<ok/>", headers={"Content-Type": "text/xml"}))
         response = await client.get(gateway.url)
