@@ -36,12 +36,12 @@ def _named(properties: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         BrokerFailed: AMQP has no such property.
     """
-    renamed = {"message_type" if name == "type" else name: value for name, value in properties.items()}
-    unknown = sorted(renamed.keys() - set(commands.Basic.Properties.attributes()))
+    known = {"type", *commands.Basic.Properties.attributes()} - {"message_type", "headers", "cluster_id"}
+    unknown = sorted(properties.keys() - known)
     if unknown:
-        known = sorted({"type", *commands.Basic.Properties.attributes()} - {"message_type", "headers", "cluster_id"})
-        raise BrokerFailed(f"AMQP has no property {unknown[0]!r}; it has {', '.join(known)}; others go into headers")
-    return renamed
+        names = ", ".join(sorted(known))
+        raise BrokerFailed(f"AMQP has no property {unknown[0]!r}; it has {names}; whatever else goes into headers")
+    return {"message_type" if name == "type" else name: value for name, value in properties.items()}
 
 
 class Client:
