@@ -35,6 +35,9 @@ async def _up(choreography: Choreography, kind: Any, seed: int, drives: tuple[st
         assert isinstance(services, dict)
         for name, parts in services.items():
             click.echo(f"  {name}: http://{parts['address']}")
+        if kind in ("embedded", "local"):  # a broker of our own; a remote one's password is nobody's to print
+            endpoint = stage.means.space.endpoint
+            click.echo(f"  broker: {stage.means.space.url(endpoint.host, endpoint.port)}")
         performance = Performance(stage, Plan(drives=(), seed=seed), arm_nothing)
         shown = 0
         try:
