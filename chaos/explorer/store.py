@@ -60,9 +60,9 @@ def load(folder: Path, choreography: Choreography) -> tuple[list[Saved], list[st
 
 
 def is_of(record: Mapping[str, Any], choreography: Choreography) -> bool:
-    """Say whether a plan was saved for a choreography: one folder may hold several files, and several may have one name."""
-    same_name = record.get("choreography", choreography.name) == choreography.name
-    return same_name and record.get("source", choreography.source) == choreography.source
+    """Say whether a plan was saved for a choreography: a folder may hold several, and they may share a name."""
+    name, source = record.get("choreography", choreography.name), record.get("source", choreography.source)
+    return bool(name == choreography.name and source == choreography.source)
 
 
 def read(file: Path) -> Plan:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -56,7 +57,7 @@ class House:
         self.folder = folder
         self.guard = Guard()
         self._environment = environment
-        self._label = label or f"{os.getpid():x}"
+        self._label = f"{label or os.getpid()}-{secrets.token_hex(3)}"
         self._numbers = itertools.count(1)
         self._closing = AsyncExitStack()
         self._servers: dict[str, StoreServer] = {}
