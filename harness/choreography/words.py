@@ -89,7 +89,7 @@ class Service:
         cwd: Its working directory, relative to the choreography's folder.
         ready: When it counts as ready.
         after: Services that must be ready before it is started.
-        stop_within: How long it has to end after SIGTERM before that is held against it.
+        stop_within: How long it has to end after SIGTERM before it is killed.
         broker: Whether it talks to the broker at all, so has a link to it.
     """
 
@@ -278,7 +278,7 @@ class View:
     Attributes:
         name: Its name, unique in the choreography.
         http: ``GET url`` template.
-        value: Where the answer keeps the value: ``json:PATH`` or ``status``.
+        value: Where the answer keeps the value: ``json:PATH``, ``header:NAME`` or ``status``.
         allows: The allowed moves, each ``(from, to)``; taken transitively.
         every: Seconds between two looks.
     """
