@@ -12,7 +12,7 @@ from misstep.harness.history.entries import Consumer, Delivered, FaultEvent, Los
 from misstep.harness.history.history import History
 from misstep.harness.history.messages import queue_labels
 
-OWN = (" timers of faults", " is starting", " could not be counted")
+OWN = (" timers of faults", " drivers in flight", " is starting", " could not be counted")
 """How lines of what moves end that tell of misstep's own work, or of what it could not see."""
 
 

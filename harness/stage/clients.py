@@ -24,6 +24,9 @@ class Clients:
     Args:
         stage: Where.
         seed: The seed that generated data is drawn from.
+
+    Attributes:
+        driving: How many drivers have begun and not ended: until then no run is quiet.
     """
 
     def __init__(self, stage: Stage, *, seed: int) -> None:

@@ -241,7 +241,8 @@ class Performance:
 
     def _pending(self) -> list[str]:
         """Say what is still to come of the run's own making."""
-        return [f"{len(self._timers)} timers of faults"] if self._timers else []
+        lines = [f"{len(self._timers)} timers of faults"] if self._timers else []
+        return [*lines, f"{self.clients.driving} drivers in flight"] if self.clients.driving else lines
 
     def _report_links(self) -> None:
         """Note what went wrong in our own links, and what they did not understand."""

@@ -32,6 +32,7 @@ from misstep.harness.history import entries
 from misstep.harness.plan import Drive, Fault, Plan, Site
 from misstep.harness.runner import run
 from misstep.harness.stage.house import House
+from misstep.harness.stage.performance import Performance
 from misstep.harness.stage.warm import WarmStage
 from misstep.harness.stores.port import Rows
 
@@ -257,3 +258,18 @@ async def test_an_effect_of_which_it_is_not_known_what_was_there_before_is_not_c
         done = await run(stage, DRIVE, arm=arm)
     assert done.answer == "unknown"
     assert "the store is down" in done.history.of(entries.Measured)[0].error
+
+
+@pytest.mark.asyncio
+async def test_a_stage_is_not_quiet_while_a_driver_is_in_flight() -> None:
+    declared = choreography()
+    slow = Driver(name="slow", command="sleep 30", json={"key": "{correlation}"}, within=1.0)
+    async with House.open("embedded", replace(declared, drivers={"slow": slow})) as house, house.stage() as stage:
+        performance = Performance(stage, Plan(drives=()), arm)
+        await performance.begin()
+        driving = asyncio.create_task(performance.drive(Drive(driver="slow")))
+        assert not await performance.quiet(within=0.6)
+        assert (await driving).outcome == "unknown"
+        await performance.end()
+    (seen,) = performance.history.of(entries.Quiet)
+    assert seen.moving == ("1 drivers in flight",)
